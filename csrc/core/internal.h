@@ -1,0 +1,70 @@
+/* internal.h: what the layers under csrc share and hosts do not see. */
+#ifndef AL_INTERNAL_H
+#define AL_INTERNAL_H
+#include "../albedo.h"
+
+struct al_storage {
+  _Atomic int32_t refs;
+  _Atomic uint32_t version; /* counts in-place writes */
+  const char *writer;       /* op of the last in-place write */
+  size_t bytes;
+  void *data;
+  void (*release)(void *owner); /* foreign memory: called with `owner` instead of al_release(data) */
+  void *owner;
+};
+al_storage *al_storage_new(size_t bytes);
+/* Wraps memory owned elsewhere; `release(owner)` when the last tensor goes. On failure the memory stays the caller's. */
+al_storage *al_storage_wrap(void *data, size_t bytes, void (*release)(void *), void *owner);
+void al_storage_ref(al_storage *s);
+void al_storage_unref(al_storage *s);
+al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset); /* takes a reference of s */
+
+/* Everything that belongs to the running thread. */
+typedef struct al_context {
+  bool no_grad;
+  bool described; /* al_invoke has already put op and arguments into the message */
+  al_frame *frame;
+  al_rng rng;
+  bool rng_ready;
+  char error[1024];
+} al_context;
+extern _Thread_local al_context al_here;
+
+/* A node of the graph: one recorded call. */
+typedef struct al_edge {
+  al_node *node;   /* producer of the input (owned), or NULL */
+  al_tensor *leaf; /* the leaf itself (owned), when it wants a gradient */
+  int32_t slot;
+  uint8_t dtype, ndim;
+  int64_t shape[AL_MAX_DIMS];
+} al_edge;
+typedef struct al_saved {
+  al_tensor *t; /* owned; an output is kept as an alias outside the graph */
+  uint32_t version;
+} al_saved;
+struct al_node {
+  _Atomic int32_t refs;
+  const al_op *op;
+  int nedges, nouts;
+  bool freed;         /* a backward pass consumed what was saved */
+  uint64_t seq;       /* creation order */
+  uint64_t mark;      /* backward pass that reached it */
+  int32_t pending;    /* consumers not yet done in that pass */
+  al_node *next_free; /* list of nodes to destroy */
+  al_tensor *gout[AL_MAX_OUTS];
+  struct { uint8_t dtype, ndim; int64_t shape[AL_MAX_DIMS]; } outs[AL_MAX_OUTS];
+  al_saved in[AL_MAX_ARGS], out[AL_MAX_OUTS], extra[AL_MAX_EXTRA];
+  int edge0[AL_MAX_ARGS];
+  al_arg a[AL_MAX_ARGS]; /* options; tensor entries are NULL */
+  int64_t pool[AL_MAX_INTS];
+  al_edge edge[]; /* flattened tensor arguments */
+};
+void al_node_unref(al_node *n);
+int al_record(al_call *c); /* makes the node of a call whose outputs are ready */
+int al_check_stale(const al_call *c); /* -1 when an input view was overwritten since it was taken */
+
+/* parallel loops: fn(begin, end, context) over [0, n) in pieces of `grain`, whose borders depend on n and grain only */
+void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *), void *context);
+/* description of arguments for error messages, e.g. "x: 8x3 float32, dim=2" */
+void al_describe(const al_call *c, char *buffer, size_t size);
+#endif
