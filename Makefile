@@ -1,0 +1,195 @@
+# Albedo: build, test, run. `make help` lists the targets.
+#
+# Targets that need packages install them first (.ci/setup) and then call this file again, so that
+# what pkg-config answers is read after set-up. Plain `make` installs nothing: it names the apt line.
+#
+#   VARIANT=release|asan|tsan|faults|luajit   one object tree each under build/; release leaves albedo.so here
+#   V=1 shows the commands, WERROR=1 makes warnings fatal, CFLAGS=... adds flags
+
+VARIANT ?= release
+PREFIX ?= /usr/local
+LUA ?= lua5.4
+LUA_PKG ?= $(if $(filter luajit,$(VARIANT)),luajit,lua5.4)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+NPROC := $(shell nproc 2>/dev/null || echo 1)
+ARCH := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine 2>/dev/null)))
+
+B := build/$(VARIANT)
+OUT := $(if $(filter release,$(VARIANT)),.,$(B))
+SO := $(if $(filter release,$(VARIANT)),albedo.so,$(B)/albedo.so)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' '$(1)' '$(2)';)
+# recipe time only: keeps the caller's -j, else uses every core
+again = $(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(NPROC))
+# -isystem: warnings are about our code
+pkg = $(patsubst -I%,-isystem %,$(shell pkg-config $(1) 2>/dev/null))
+
+# --- flags --------------------------------------------------------------------------------------
+# No -ffast-math: NaN must stay NaN, and linking with it flushes denormals in the whole process.
+WARN := -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
+OPT := -O3
+SAN :=
+ifeq ($(VARIANT),asan)
+OPT := -O1 -g -fno-omit-frame-pointer
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+else ifeq ($(VARIANT),tsan)
+OPT := -O1 -g
+SAN := -fsanitize=thread
+else ifeq ($(VARIANT),faults)
+OPT := -O1 -g -DAL_FAULTS
+endif
+BLAS_PKG := $(if $(NO_BLAS),,openblas)
+override CFLAGS := -std=gnu11 $(OPT) -fPIC -fopenmp -fno-math-errno -fno-trapping-math -fno-semantic-interposition \
+  $(WARN) $(SAN) -Icsrc $(if $(NO_BLAS),-DAL_NO_BLAS,$(call pkg,--cflags $(BLAS_PKG))) $(CFLAGS)
+LIBS := -fopenmp $(SAN) $(if $(NO_BLAS),,$(call pkg,--libs $(BLAS_PKG))) -lm
+# nodelete: Lua unloads modules when it closes, while OpenMP's threads still wait inside libgomp;
+# unmapping that crashes at exit.
+SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,nodelete -Wl,--as-needed
+LUA_CFLAGS := $(call pkg,--cflags $(LUA_PKG))
+
+# --- what to build ------------------------------------------------------------------------------
+# Every csrc/kernel/*.c is compiled once an instruction set; csrc/core/isa.h chooses at run time.
+ISA := generic $(if $(filter x86_64,$(ARCH)),avx2 avx512)
+ISA_generic :=
+ISA_avx2 := -march=x86-64-v3
+ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
+
+CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
+KERNEL_SRC := $(wildcard csrc/kernel/*.c)
+LUA_SRC := $(wildcard csrc/lua/*.c)
+TEST_SRC := $(wildcard spec/c/*.c)
+CORE_OBJ := $(CORE_SRC:csrc/%.c=$(B)/%.o) $(foreach i,$(ISA),$(KERNEL_SRC:csrc/%.c=$(B)/%.$(i).o))
+LUA_OBJ := $(LUA_SRC:csrc/%.c=$(B)/%.o)
+TESTS := $(TEST_SRC:spec/c/%.c=$(B)/spec/%)
+
+# A plugin is csrc/plugin/NAME/*.c; the pkg-config names it needs stand in csrc/plugin/NAME/libs.
+NATIVE := $(if $(filter release,$(VARIANT)),,$(B)/)lua/albedo/native
+PLUGINS := $(patsubst csrc/plugin/%/,%,$(sort $(dir $(wildcard csrc/plugin/*/*.c))))
+plugin_pkgs = $(shell cat csrc/plugin/$(1)/libs 2>/dev/null)
+HAVE := $(foreach p,$(PLUGINS),$(if $(call plugin_pkgs,$(p)),$(shell pkg-config --exists $(call plugin_pkgs,$(p)) \
+  2>/dev/null && echo $(p)),$(p)))
+PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
+
+.DEFAULT_GOAL := all
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format asan tsan bench check-portable \
+  copymove repl install uninstall clean size help FORCE
+.SECONDARY:
+
+# --- build --------------------------------------------------------------------------------------
+all: build                ## build albedo.so and its plugins (installs nothing)
+build: deps $(SO) $(PLUGIN_SO) missing-plugins $(if $(filter release,$(VARIANT)),,$(B)/lua/albedo/.links)
+	@:
+
+deps:
+	@$(if $(NO_BLAS),true,.ci/setup --check build)
+
+missing-plugins:
+	@$(foreach p,$(filter-out $(HAVE),$(PLUGINS)),echo 'albedo: plugin $(p) skipped, no $(call plugin_pkgs,$(p))';) true
+
+# The text of each .flags file is what its targets were made with: they are remade when it changes.
+keep = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+$(B)/compile.flags: FORCE
+	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(CFLAGS) $(LUA_CFLAGS))
+$(B)/link.flags: FORCE
+	$(call keep,$(SO_FLAGS) $(CORE_OBJ) $(LUA_OBJ) $(LIBS) $(LDFLAGS))
+
+$(B)/%.o: csrc/%.c $(B)/compile.flags | deps
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+$(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
+
+define kernel_rule
+$(B)/kernel/%.$(1).o: csrc/kernel/%.c $(B)/compile.flags | deps
+	$$(call say,CC,$$< $(1))mkdir -p $$(@D) && $$(CC) $$(CFLAGS) -DAL_ISA=$(1) $(ISA_$(1)) -MMD -MP -c $$< -o $$@
+endef
+$(foreach i,$(ISA),$(eval $(call kernel_rule,$(i))))
+
+# Lua's own symbols stay open in a module; none of ours may.
+$(SO): $(CORE_OBJ) $(LUA_OBJ) $(B)/link.flags
+	$(call say,LINK,$@)$(CC) $(SO_FLAGS) -o $@.new $(CORE_OBJ) $(LUA_OBJ) $(LDFLAGS) $(LIBS) && \
+	  ! nm -D --undefined-only $@.new | grep ' al_' && mv -f $@.new $@
+
+# Linked against albedo.so by its soname, which is loaded already when a plugin is opened.
+define plugin_rule
+$(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)): EXTRA = $(call pkg,--cflags $(call plugin_pkgs,$(1)))
+$(NATIVE)/$(1).so: $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)) | $(SO)
+	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed -o $$@.new $$(filter %.o,$$^) $(SO) \
+	  $$(SAN) $$(LDFLAGS) $(if $(call plugin_pkgs,$(1)),$(call pkg,--libs $(call plugin_pkgs,$(1)))) && mv -f $$@.new $$@
+endef
+$(foreach p,$(HAVE),$(eval $(call plugin_rule,$(p))))
+
+# A variant finds the Lua side beside itself too, with its own plugins.
+$(B)/lua/albedo/.links: FORCE
+	@mkdir -p $(@D) && find $(@D) -maxdepth 1 -type l -delete && \
+	  for f in lua/albedo/*; do [ "$$f" = lua/albedo/native ] || [ ! -e "$$f" ] || ln -sfn "$(CURDIR)/$$f" $(@D)/; done
+
+$(B)/spec/%: spec/c/%.c $(CORE_OBJ) $(B)/compile.flags $(B)/link.flags
+	$(call say,TEST,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(CORE_OBJ) $(LDFLAGS) $(LIBS)
+tests: $(TESTS)
+	@:
+
+-include $(CORE_OBJ:.o=.d) $(LUA_OBJ:.o=.d) $(TESTS:=.d) $(wildcard $(B)/plugin/*/*.d)
+
+# --- set-up, test, check ------------------------------------------------------------------------
+setup:                    ## install by apt what is missing to build, test and run
+	@.ci/setup build run test
+
+test: setup               ## set up, build, run the C tests and the specs (SPEC=file ARGS='--filter x')
+	@+$(again) build tests && $(MAKE) --no-print-directory run-tests
+
+run-tests:
+	@CC='$(CC)' LUA='$(LUA)' spec/run '$(OUT)' '$(SPEC)' '$(ARGS)' $(TESTS)
+
+lint:                     ## luacheck, clang-format, layers look down only, LuaJIT parses lua/
+	@.ci/setup lint && .ci/lint
+
+format:                   ## clang-format every C file in place
+	@git ls-files -co --exclude-standard 'csrc/*.[ch]' 'spec/c/*.[ch]' | xargs -r clang-format -i
+
+asan: setup               ## the whole suite under AddressSanitizer and UBSan
+	@+$(again) VARIANT=asan build tests && \
+	  PRELOAD="$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=halt_on_error=1:abort_on_error=0:detect_leaks=0:$$ASAN_OPTIONS \
+	  UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:$$UBSAN_OPTIONS \
+	  $(MAKE) --no-print-directory VARIANT=asan run-tests
+
+tsan: setup               ## the C tests under ThreadSanitizer
+	@+$(again) VARIANT=tsan tests && .ci/tsan $(TEST_SRC:spec/c/%.c=build/tsan/spec/%)
+
+bench: setup              ## micro-benchmarks (spec/bench), medians
+	@+$(again) build && for f in spec/bench/*.lua; do echo "== $$f" && $(LUA) "$$f" $(ARGS) || exit 1; done
+
+check-portable: setup     ## C tests under qemu: x86-64 without AVX, and aarch64
+	@.ci/setup portable
+	@+$(again) build tests && $(again) VARIANT=aarch64 CC=aarch64-linux-gnu-gcc NO_BLAS=1 LDFLAGS=-static tests
+	@.ci/portable $(TEST_SRC:spec/c/%.c=%)
+
+# --- run ----------------------------------------------------------------------------------------
+copymove:                 ## set up, build, run copy-move forgery detection (ARGS=--quick, ARGS=--help)
+	@.ci/setup build run demo
+	@+$(again) build
+	@$(LUA) experiments/copymove.lua $(ARGS)
+
+repl: setup               ## an interactive Lua with `al` loaded
+	@+$(again) build
+	@$(LUA) -i -l al=albedo
+
+install: build            ## install under $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/albedo.so
+	cd lua/albedo && find . -name '*.lua' -exec install -D -m 644 {} $(DESTDIR)$(abspath $(PREFIX))/share/lua/5.4/albedo/{} \;
+	$(foreach p,$(HAVE),install -D -m 755 $(NATIVE)/$(p).so $(DESTDIR)$(PREFIX)/share/lua/5.4/albedo/native/$(p).so;)
+
+uninstall:                ## remove what install put there
+	rm -rf $(DESTDIR)$(PREFIX)/lib/lua/5.4/albedo.so $(DESTDIR)$(PREFIX)/share/lua/5.4/albedo
+
+clean:                    ## remove what was built
+	rm -rf build albedo.so lua/albedo/native
+
+size:                     ## lines a file, bytes of what is built
+	@git ls-files 'csrc/*.[ch]' 'lua/*.lua' 'experiments/*.lua' 'examples/*.lua' 'spec/*.lua' 'spec/*.[ch]' | xargs -r wc -l | sort -n
+	@ls -l albedo.so lua/albedo/native/*.so 2>/dev/null | awk '{ print $$5, $$9; s += $$5 } END { print s + 0, "bytes in all" }'
+
+help:                     ## this list
+	@echo 'make TARGET [VARIANT=release|asan|tsan|faults|luajit] [V=1] [WERROR=1]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
