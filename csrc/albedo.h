@@ -110,6 +110,7 @@ int al_fail(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a
 void *al_null(const char *format, ...) __attribute__((format(printf, 1, 2))); /* always NULL */
 const char *al_error(void);
 void al_error_clear(void);
+bool al_out_of_memory(void); /* the last failure was an allocation */
 
 /* ---- memory -------------------------------------------------------------------------------- */
 void *al_alloc(size_t bytes); /* 64-byte aligned, from the block cache; NULL with an error set */
@@ -120,7 +121,7 @@ typedef struct al_memory_info { int64_t live, cached, peak, blocks; } al_memory_
 al_memory_info al_memory(void);
 void al_memory_trim(void);      /* give cached blocks back to the system */
 void al_memory_reset_peak(void);
-void al_fault_after(int64_t n); /* the n-th allocation from now fails, once; 0 switches off */
+void al_fault_after(int64_t n, int64_t count); /* from the n-th allocation on, `count` of them fail; n = 0: none */
 
 /* ---- threads, instruction sets, random numbers ---------------------------------------------- */
 int al_threads(void);

@@ -22,7 +22,8 @@ al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *
 /* Everything that belongs to the running thread. */
 typedef struct al_context {
   bool no_grad;
-  bool described; /* al_invoke has already put op and arguments into the message */
+  bool described;  /* al_invoke has already put op and arguments into the message */
+  bool no_memory;  /* the failure at hand is an allocation */
   al_frame *frame;
   al_rng rng;
   bool rng_ready;

@@ -1,0 +1,5 @@
+/* memory.h: the block cache; its functions are part of the public API. */
+#ifndef AL_MEMORY_H
+#define AL_MEMORY_H
+#include "../albedo.h"
+#endif
