@@ -8,6 +8,8 @@
 
 VARIANT ?= release
 PREFIX ?= /usr/local
+LUA_LIBDIR ?= $(PREFIX)/lib/lua/5.4
+LUA_SHAREDIR ?= $(PREFIX)/share/lua/5.4
 LUA ?= lua5.4
 LUA_PKG ?= $(if $(filter luajit,$(VARIANT)),luajit,lua5.4)
 ifeq ($(origin CC),default)
@@ -107,15 +109,15 @@ $(foreach i,$(ISA),$(eval $(call kernel_rule,$(i))))
 
 # Lua's own symbols stay open in a module; none of ours may.
 $(SO): $(CORE_OBJ) $(LUA_OBJ) $(B)/link.flags
-	$(call say,LINK,$@)$(CC) $(SO_FLAGS) -o $@.new $(CORE_OBJ) $(LUA_OBJ) $(LDFLAGS) $(LIBS) && \
-	  ! nm -D --undefined-only $@.new | grep ' al_' && mv -f $@.new $@
+	$(call say,LINK,$@)$(CC) $(SO_FLAGS) -o $(B)/$(@F).new $(CORE_OBJ) $(LUA_OBJ) $(LDFLAGS) $(LIBS) && \
+	  ! nm -D --undefined-only $(B)/$(@F).new | grep ' al_' && mv -f $(B)/$(@F).new $@
 
 # Linked against albedo.so by its soname, which is loaded already when a plugin is opened.
 define plugin_rule
 $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)): EXTRA = $(call pkg,--cflags $(call plugin_pkgs,$(1)))
 $(NATIVE)/$(1).so: $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)) | $(SO)
-	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed -o $$@.new $$(filter %.o,$$^) $(SO) \
-	  $$(SAN) $$(LDFLAGS) $(if $(call plugin_pkgs,$(1)),$(call pkg,--libs $(call plugin_pkgs,$(1)))) && mv -f $$@.new $$@
+	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed -o $(B)/$$(@F).new $$(filter %.o,$$^) $(SO) \
+	  $$(SAN) $$(LDFLAGS) $(if $(call plugin_pkgs,$(1)),$(call pkg,--libs $(call plugin_pkgs,$(1)))) && mv -f $(B)/$$(@F).new $$@
 endef
 $(foreach p,$(HAVE),$(eval $(call plugin_rule,$(p))))
 
@@ -176,12 +178,12 @@ repl: setup               ## an interactive Lua with `al` loaded
 	@$(LUA) -i -l al=albedo
 
 install: build            ## install under $(DESTDIR)$(PREFIX)
-	install -D -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/lua/5.4/albedo.so
-	cd lua/albedo && find . -name '*.lua' -exec install -D -m 644 {} $(DESTDIR)$(abspath $(PREFIX))/share/lua/5.4/albedo/{} \;
-	$(foreach p,$(HAVE),install -D -m 755 $(NATIVE)/$(p).so $(DESTDIR)$(PREFIX)/share/lua/5.4/albedo/native/$(p).so;)
+	install -D -m 755 $(SO) $(DESTDIR)$(LUA_LIBDIR)/albedo.so
+	cd lua/albedo && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(DESTDIR)$(LUA_SHAREDIR))/albedo/{} \;
+	$(foreach p,$(HAVE),install -D -m 755 $(NATIVE)/$(p).so $(DESTDIR)$(LUA_SHAREDIR)/albedo/native/$(p).so;)
 
 uninstall:                ## remove what install put there
-	rm -rf $(DESTDIR)$(PREFIX)/lib/lua/5.4/albedo.so $(DESTDIR)$(PREFIX)/share/lua/5.4/albedo
+	rm -rf $(DESTDIR)$(LUA_LIBDIR)/albedo.so $(DESTDIR)$(LUA_SHAREDIR)/albedo
 
 clean:                    ## remove what was built
 	rm -rf build albedo.so lua/albedo/native

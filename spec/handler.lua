@@ -2,8 +2,8 @@
 --   skipped: every skipped spec by name
 --   N passed, N failed
 -- A skip that spec/skips.txt does not name, a spec file or a suite without tests, and an error
--- outside a test each count as failed. spec/run hands over the C tests' results in ALBEDO_C_PASSED,
--- ALBEDO_C_FAILED, ALBEDO_C_SKIPPED and reads ALBEDO_RESULT, which is written only at the true end.
+-- outside a test each count as failed. spec/run hands over the C tests' results as
+-- ALBEDO_C_PASSED, _FAILED, _SKIPPED; ALBEDO_RESULT names a file written only at the true end.
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()
@@ -30,9 +30,11 @@ return function(options)
 
   local function describe_error(element, message, debug)
     local trace = element.trace or debug
-    local where = trace and trace.short_src and trace.short_src .. ":" .. (trace.currentline or "?")
+    local source = trace and trace.short_src
+    local where = source and source .. ":" .. (trace.currentline or "?")
     if message == nil then message = element.message or "error(nil)" end
-    if type(message) == "table" and not (getmetatable(message) or {}).__tostring then
+    local meta = getmetatable(message)
+    if type(message) == "table" and not (meta and meta.__tostring) then
       message = require "pl.pretty".write(message)
     end
     if options.verbose and debug and debug.traceback then
@@ -51,8 +53,9 @@ return function(options)
       fail(element.name, "(the file)", "holds no test")
     end
     local skips = file.skipped > 0 and (", %d skipped"):format(file.skipped) or ""
-    write(("%-4s %-44s %4d passed, %d failed%s  %.2f s cpu\n"):format(file.failed == 0 and "ok" or "NOT",
-      file.name, file.passed, file.failed, skips, clock() - file.start))
+    write(("%-4s %-44s %4d passed, %d failed%s  %.2f s cpu\n"):format(
+      file.failed == 0 and "ok" or "NOT", file.name, file.passed, file.failed, skips,
+      clock() - file.start))
     io.flush()
     file = nil
     return nil, true

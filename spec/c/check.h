@@ -1,4 +1,5 @@
-/* The C tests' harness: CHECK in main, end with `return check_done();`. No state outside this file. */
+/* The C tests' harness: CHECK in main, end with `return check_done();`. No state outside this
+ * file. */
 #ifndef SPEC_CHECK_H
 #define SPEC_CHECK_H
 #include <math.h>
@@ -7,16 +8,16 @@
 static int check_passed, check_failed;
 
 /* CHECK(condition, "what %d", n): counts, and says where and what when it does not hold */
-#define CHECK(cond, ...)                                                                       \
-  do {                                                                                         \
-    if (cond) {                                                                                \
-      check_passed++;                                                                          \
-    } else {                                                                                   \
-      check_failed++;                                                                          \
-      printf("%s:%d: %s: ", __FILE__, __LINE__, #cond);                                        \
-      printf(__VA_ARGS__);                                                                     \
-      printf("\n");                                                                            \
-    }                                                                                          \
+#define CHECK(cond, ...)                                \
+  do {                                                  \
+    if (cond) {                                         \
+      check_passed++;                                   \
+    } else {                                            \
+      check_failed++;                                   \
+      printf("%s:%d: %s: ", __FILE__, __LINE__, #cond); \
+      printf(__VA_ARGS__);                              \
+      printf("\n");                                     \
+    }                                                   \
   } while (0)
 
 /* |got - want| <= tol * max(1, |want|); NaN equals NaN only */
