@@ -12,11 +12,11 @@
   static al_op *const al_entry_##id __attribute__((section("al_ops"), used)) = &al_op_##id
 
 /* Arguments by position in the signature. */
-#define ARG_T(i) (c->a[i].t)
-#define ARG_I(i) (c->a[i].i)
-#define ARG_F(i) (c->a[i].f)
-#define ARG_B(i) (c->a[i].b)
-#define HAS(i) (c->a[i].given)
+#define ARG_T(k) (c->a[k].t)
+#define ARG_I(k) (c->a[k].i)
+#define ARG_F(k) (c->a[k].f)
+#define ARG_B(k) (c->a[k].b)
+#define HAS(k) (c->a[k].given)
 
 static inline int al_ret(al_call *c, al_tensor *y) { c->out[0] = y; return y ? 0 : -1; }
 
