@@ -50,7 +50,7 @@ struct al_node {
   bool freed;         /* a backward pass consumed what was saved */
   uint64_t seq;       /* creation order */
   uint64_t mark;      /* backward pass that reached it */
-  int32_t pending;    /* consumers not yet done in that pass */
+  bool useful;        /* in that pass: some wanted input lies behind it */
   al_node *next_free; /* list of nodes to destroy */
   al_tensor *gout[AL_MAX_OUTS];
   struct { uint8_t dtype, ndim; int64_t shape[AL_MAX_DIMS]; } outs[AL_MAX_OUTS];
@@ -58,6 +58,7 @@ struct al_node {
   int edge0[AL_MAX_ARGS];
   al_arg a[AL_MAX_ARGS]; /* options; tensor entries are NULL */
   int64_t pool[AL_MAX_INTS];
+  char text[48]; /* string options */
   al_edge edge[]; /* flattened tensor arguments */
 };
 void al_node_unref(al_node *n);
