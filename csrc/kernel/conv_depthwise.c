@@ -1,0 +1,165 @@
+// Depthwise convolution, one channel in and one out a group: c = k = groups. There is no sum over
+// channels to feed a matrix product, so each plane is convolved directly from its window (window.h),
+// every tap being a shifted vector load.
+#ifndef AL_REAL
+#include <omp.h>
+
+#include "../core/memory.h"
+#include "conv_parts.h"
+#include "window.h"
+
+enum { PLANE = 8 << 10 };  // pixels of a chunk, at most about
+
+#define AL_REAL 32
+#include "conv_depthwise.c"
+#define AL_REAL 64
+#include "conv_depthwise.c"
+#else
+
+#include "real.h"
+#include "window.h"
+
+enum { AL_S(RUN) = 4, AL_S(TAPS) = 9 };  // vectors of a run of pixels; taps summed together
+
+// y[x * s] = bias + sum over t of w[t] v[off[t] + x], x < n. Reads v up to a run past the end.
+static void AL_S(row)(const real *v, const int64_t *off, const real *w, int64_t taps, real bias,
+                      real *y, int64_t n, int64_t s) {
+  for (int64_t x = 0; x < n; x += AL_S(RUN) * LANES) {
+    rvec acc[AL_S(RUN)];
+    AL_UNROLL
+    for (int j = 0; j < AL_S(RUN); j++) acc[j] = AL_S(splat)(bias);
+    for (int64_t t = 0; t < taps; t++) {
+      const real *p = v + off[t] + x;
+      AL_UNROLL
+      for (int j = 0; j < AL_S(RUN); j++) acc[j] += w[t] * AL_S(load)(p + j * LANES);
+    }
+    int64_t left = n - x;
+    if (s == 1 && left >= AL_S(RUN) * LANES) {
+      AL_UNROLL
+      for (int j = 0; j < AL_S(RUN); j++) AL_S(store)(y + x + j * LANES, acc[j]);
+    } else {
+      real out[AL_S(RUN) * LANES];
+      AL_UNROLL
+      for (int j = 0; j < AL_S(RUN); j++) AL_S(store)(out + j * LANES, acc[j]);
+      for (int64_t i = 0; i < al_min(left, AL_S(RUN) * LANES); i++) y[(x + i) * s] = out[i];
+    }
+  }
+}
+
+// Forward and input gradient alike: one pass over all planes.
+static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const real *w,
+                      const real *bias, real *dst) {
+  window win;
+  int64_t taps = ax[0].taps * ax[1].taps * ax[2].taps, all = al_volume(cv->ker);
+  int64_t *table = al_alloc((size_t)(al_window_table(ax) + taps + 1) * sizeof *table), *off = table;
+  if (!table) return -1;
+  al_window_init(&win, ax, table + taps);
+  al_window_cut(&win, PLANE);
+  int64_t threads = omp_get_max_threads();
+  int64_t room = al_round_up(win.plane + taps + AL_S(RUN) * LANES, 64);
+  real *own = al_alloc((size_t)(threads * room) * sizeof *own);
+  if (!own) return al_release(table), -1;
+  for (int64_t t = 0; t < taps; t++) off[t] = al_window_offset(&win, t);
+  int64_t from = ax[0].src * ax[1].src * ax[2].src, to = ax[0].dst * ax[1].dst * ax[2].dst;
+#pragma omp parallel
+  {
+    real *wt = own + omp_get_thread_num() * room, *v = wt + taps;
+    memset(wt, 0, (size_t)room * sizeof *wt);
+#pragma omp for schedule(static)
+    for (int64_t q = 0; q < cv->n * cv->groups; q++) {
+      int64_t k = q % cv->groups;
+      for (int64_t t = 0; t < taps; t++) wt[t] = w[k * all + al_window_tap(&win, t)];
+      for (int64_t b = 0; b < win.chunks[0] * win.chunks[1] * win.chunks[2]; b++) {
+        chunk c = al_window_chunk(&win, b);
+        AL_S(window_fill)(&win, &c, src + q * from, v);
+        for (int64_t d = 0; d < c.len[0]; d++)
+          for (int64_t h = 0; h < c.len[1]; h++) {
+            int64_t at = (ax[0].first + (c.at[0] + d) * ax[0].stride) * ax[1].dst + ax[1].first +
+                         (c.at[1] + h) * ax[1].stride;
+            real *y = dst + q * to + at * ax[2].dst + ax[2].first + c.at[2] * ax[2].stride;
+            AL_S(row)(v + (d * win.size[1] + h) * win.size[2], off, wt, taps, bias ? bias[k] : 0, y,
+                      c.len[2], ax[2].stride);
+          }
+      }
+    }
+  }
+  al_release(own), al_release(table);
+  return 0;
+}
+
+int AL_R(al_conv_depthwise_forward)(const al_conv *cv, const real *x, const real *w, const real *b,
+                                    real *y) {
+  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  return AL_S(pass)(cv, ax, x, w, b, y);
+}
+
+int AL_R(al_conv_depthwise_input)(const al_conv *cv, const real *gy, const real *w, real *gx) {
+  int64_t r[3];
+  for (r[0] = 0; r[0] < cv->stride[0]; r[0]++)
+    for (r[1] = 0; r[1] < cv->stride[1]; r[1]++)
+      for (r[2] = 0; r[2] < cv->stride[2]; r[2]++) {
+        axis ax[3];
+        for (int i = 0; i < 3; i++) ax[i] = al_axis_input(cv, i, r[i]);
+        if (ax[0].grid && ax[1].grid && ax[2].grid && AL_S(pass)(cv, ax, gy, w, NULL, gx)) return -1;
+      }
+  return 0;
+}
+
+// sum[t] += sum over x < n of g[x] v[off[t] + x], for TAPS taps.
+AL_INLINE void AL_S(dot)(const real *g, const real *v, const int64_t *off, int64_t n,
+                         rvec acc[AL_S(TAPS)], real tail[AL_S(TAPS)]) {
+  int64_t x = 0;
+  for (; x + LANES <= n; x += LANES) {
+    rvec a = AL_S(load)(g + x);
+    AL_UNROLL
+    for (int t = 0; t < AL_S(TAPS); t++) acc[t] += a * AL_S(load)(v + off[t] + x);
+  }
+  for (; x < n; x++) {
+    AL_UNROLL
+    for (int t = 0; t < AL_S(TAPS); t++) tail[t] += g[x] * v[off[t] + x];
+  }
+}
+
+int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {
+  window win;
+  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  int64_t taps = al_volume(cv->ker), padded = al_round_up(taps, AL_S(TAPS));
+  int64_t *table = al_alloc((size_t)(al_window_table(ax) + padded) * sizeof *table), *off = table;
+  if (!table) return -1;
+  al_window_init(&win, ax, table + padded);
+  al_window_cut(&win, PLANE);
+  int64_t threads = omp_get_max_threads(), room = al_round_up(win.plane, 64);
+  real *own = al_alloc((size_t)(threads * room) * sizeof *own);
+  if (!own) return al_release(table), -1;
+  for (int64_t t = 0; t < padded; t++) off[t] = al_window_offset(&win, al_min(t, taps - 1));
+  int64_t from = al_volume(cv->in), to = al_volume(cv->out);
+#pragma omp parallel for schedule(static)
+  for (int64_t k = 0; k < cv->groups; k++) {
+    real *v = own + omp_get_thread_num() * room;
+    for (int64_t t = 0; t < taps; t++) gw[k * taps + t] = 0;
+    for (int64_t n = 0; n < cv->n; n++)
+      for (int64_t b = 0; b < win.chunks[0] * win.chunks[1] * win.chunks[2]; b++) {
+        chunk c = al_window_chunk(&win, b);
+        AL_S(window_fill)(&win, &c, x + (n * cv->groups + k) * from, v);
+        for (int64_t t0 = 0; t0 < taps; t0 += AL_S(TAPS)) {
+          rvec acc[AL_S(TAPS)] = { { 0 } };
+          real tail[AL_S(TAPS)] = { 0 };
+          for (int64_t d = 0; d < c.len[0]; d++)
+            for (int64_t h = 0; h < c.len[1]; h++) {
+              int64_t row = ((c.at[0] + d) * ax[1].grid + c.at[1] + h) * ax[2].grid + c.at[2];
+              AL_S(dot)(gy + (n * cv->groups + k) * to + row,
+                        v + (d * win.size[1] + h) * win.size[2], off + t0, c.len[2], acc, tail);
+            }
+          for (int64_t t = 0; t < al_min(AL_S(TAPS), taps - t0); t++) {
+            for (int i = 0; i < (int)LANES; i++) tail[t] += acc[t][i];
+            gw[k * taps + t0 + t] += tail[t];
+          }
+        }
+      }
+  }
+  al_release(own), al_release(table);
+  return 0;
+}
+
+#undef AL_REAL
+#endif

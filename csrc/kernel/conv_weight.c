@@ -1,0 +1,204 @@
+// The gradient in the weights of any convolution,
+//   gw[k][c][t] = sum over images and pixels q of gy[k][q] x[c][q * stride + t * dil - pad].
+//
+// The sum over pixels is long and the result small, so pixels are cut in chunks, chunks dealt to a fixed
+// number of partial sums, and partials added in order: the cut depends on shapes only, hence so do the
+// bits. A task is one partial of one group for a range of output channels. For each chunk it transposes
+// gy to panels (pixel, channel vector), fills the window of x (window.h) a block of channels at a time,
+// and accumulates (MR rows of (channel, tap)) x (NV vectors of output channels) in registers.
+#ifndef AL_REAL
+#include <omp.h>
+
+#include "../core/memory.h"
+#include "conv_parts.h"
+#include "window.h"
+
+enum {
+  PIXELS = 256,        // of a chunk, about
+  WINDOW = 32 << 10,   // elements of a window, about
+  PARTIALS = 16,       // partial sums, at most
+  TASKS = 16,          // wanted at least
+  SUMS = 4 << 20       // elements of all partials together, at most about
+};
+
+typedef struct weight_plan {
+  window win;
+  int64_t n, groups, kg, cg, taps, terms;   // terms = cg * taps, the rows of a partial
+  int64_t boxes;                            // chunks of an image
+  int64_t block;                            // channels of x whose window is held at once
+  int64_t partials, parts, width;           // partial sums, ranges of output channels, padded width of one
+} weight_plan;
+
+static void plan_weight(weight_plan *p, int64_t tile) {
+  window *w = &p->win;
+  al_window_cut(w, PIXELS);
+  p->boxes = w->chunks[0] * w->chunks[1] * w->chunks[2];
+  p->block = al_min(p->cg, al_max(1, WINDOW / w->plane));
+  int64_t size = p->groups * p->kg * p->terms;
+  p->partials = al_min(al_min(PARTIALS, p->n * p->boxes), al_max(1, SUMS / size));
+  int64_t parts = al_min(al_ceil_div(TASKS, p->partials * p->groups), al_ceil_div(p->kg, tile));
+  p->width = al_round_up(al_ceil_div(p->kg, parts), tile);
+  p->parts = al_ceil_div(p->kg, p->width);
+}
+
+#define AL_REAL 32
+#include "conv_weight.c"
+#define AL_REAL 64
+#include "conv_weight.c"
+#else
+
+#include "real.h"
+#include "tile.h"
+#include "window.h"
+
+enum { AL_S(WIDE) = NV * LANES };
+
+// gy of output channels k0 .. k0 + width (those past kg count as zero) on a chunk, transposed to
+// z[panel][pixel][WIDE]; pixels in the order of the chunk's box.
+static void AL_S(transpose)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0, real *z) {
+  const axis *a = p->win.ax;
+  int64_t plane = a[0].grid * a[1].grid * a[2].grid, pixels = c->len[0] * c->len[1] * c->len[2];
+  for (int64_t k = 0; k < p->width; k++) {
+    real *to = z + k / AL_S(WIDE) * pixels * AL_S(WIDE) + k % AL_S(WIDE);
+    if (k0 + k >= p->kg) {
+      for (int64_t q = 0; q < pixels; q++) to[q * AL_S(WIDE)] = 0;
+      continue;
+    }
+    for (int64_t d = 0; d < c->len[0]; d++)
+      for (int64_t h = 0; h < c->len[1]; h++) {
+        const real *s = gy + (k0 + k) * plane + c->at[2] +
+                        ((c->at[0] + d) * a[1].grid + c->at[1] + h) * a[2].grid;
+        for (int64_t x = 0; x < c->len[2]; x++, to += AL_S(WIDE)) *to = s[x];
+      }
+  }
+}
+
+// sums[i][0..WIDE] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..WIDE], i < mr; x_i lies in
+// the window at x + off[i].
+AL_INLINE void AL_S(accumulate_run)(int mr, const window *w, const chunk *c, const real *x,
+                                    const int64_t *off, const real *z, real *sums, int64_t ld) {
+  rvec acc[MR][NV];
+  AL_UNROLL
+  for (int i = 0; i < mr; i++) {
+    AL_UNROLL
+    for (int j = 0; j < NV; j++) acc[i][j] = AL_S(load)(sums + i * ld + j * LANES);
+  }
+  for (int64_t d = 0; d < c->len[0]; d++)
+    for (int64_t h = 0; h < c->len[1]; h++) {
+      const real *row[MR];
+      AL_UNROLL
+      for (int i = 0; i < mr; i++) row[i] = x + off[i] + (d * w->size[1] + h) * w->size[2];
+      for (int64_t q = 0; q < c->len[2]; q++, z += AL_S(WIDE)) {
+        rvec v[NV];
+        AL_UNROLL
+        for (int j = 0; j < NV; j++) v[j] = AL_S(load)(z + j * LANES);
+        AL_UNROLL
+        for (int i = 0; i < mr; i++) {
+          AL_UNROLL
+          for (int j = 0; j < NV; j++) acc[i][j] += row[i][q] * v[j];
+        }
+      }
+    }
+  AL_UNROLL
+  for (int i = 0; i < mr; i++) {
+    AL_UNROLL
+    for (int j = 0; j < NV; j++) AL_S(store)(sums + i * ld + j * LANES, acc[i][j]);
+  }
+}
+
+static void AL_S(accumulate)(int mr, const window *w, const chunk *c, const real *x,
+                             const int64_t *off, const real *z, real *sums, int64_t ld) {
+  switch (mr) {
+  case 1: AL_S(accumulate_run)(1, w, c, x, off, z, sums, ld); break;
+  case 2: AL_S(accumulate_run)(2, w, c, x, off, z, sums, ld); break;
+  case 3: AL_S(accumulate_run)(3, w, c, x, off, z, sums, ld); break;
+  case 4: AL_S(accumulate_run)(4, w, c, x, off, z, sums, ld); break;
+#if MR > 4
+  case 5: AL_S(accumulate_run)(5, w, c, x, off, z, sums, ld); break;
+  case 6: AL_S(accumulate_run)(6, w, c, x, off, z, sums, ld); break;
+#endif
+#if MR > 6
+  case 7: AL_S(accumulate_run)(7, w, c, x, off, z, sums, ld); break;
+  case 8: AL_S(accumulate_run)(8, w, c, x, off, z, sums, ld); break;
+#endif
+  }
+}
+
+// One task: partial sum `partial` of group g for output channels part * width onwards, into
+// sums (terms x width). x and gy are whole tensors.
+static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, int64_t part,
+                              const real *x, const real *gy, const int64_t *off, real *win, real *z,
+                              real *sums) {
+  const window *w = &p->win;
+  const axis *a = w->ax;
+  int64_t all = p->n * p->boxes, plane = a[0].src * a[1].src * a[2].src;
+  int64_t outs = a[0].grid * a[1].grid * a[2].grid;
+  memset(sums, 0, (size_t)(p->terms * p->width) * sizeof *sums);
+  for (int64_t q = all * partial / p->partials; q < all * (partial + 1) / p->partials; q++) {
+    int64_t n = q / p->boxes;
+    chunk c = al_window_chunk(w, q % p->boxes);
+    int64_t pixels = c.len[0] * c.len[1] * c.len[2];
+    AL_S(transpose)(p, &c, gy + (n * p->groups + g) * p->kg * outs, part * p->width, z);
+    for (int64_t c0 = 0; c0 < p->cg; c0 += p->block) {
+      int64_t c1 = al_min(p->cg, c0 + p->block), terms = (c1 - c0) * p->taps;
+      for (int64_t k = c0; k < c1; k++)
+        AL_S(window_fill)(w, &c, x + ((n * p->groups + g) * p->cg + k) * plane,
+                          win + (k - c0) * w->plane);
+      for (int64_t k = 0; k < p->width; k += AL_S(WIDE))
+        for (int64_t i = 0; i < al_ceil_div(terms, MR); i++) {
+          int64_t m0 = AL_S(panel)(terms, i), m1 = AL_S(panel)(terms, i + 1);
+          AL_S(accumulate)((int)(m1 - m0), w, &c, win, off + m0, z + k * pixels,
+                           sums + (c0 * p->taps + m0) * p->width + k, p->width);
+        }
+    }
+  }
+}
+
+// gw[k][term] = the partials' sum, in order. sums is (group, partial, part, term, width).
+static void AL_S(add_partials)(const weight_plan *p, const real *sums, real *gw) {
+  int64_t each = p->terms * p->width;
+#pragma omp parallel for
+  for (int64_t k = 0; k < p->groups * p->kg; k++) {
+    int64_t g = k / p->kg, part = k % p->kg / p->width, lane = k % p->kg % p->width;
+    for (int64_t r = 0; r < p->terms; r++) {
+      real s = 0;
+      for (int64_t i = 0; i < p->partials; i++)
+        s += sums[((g * p->partials + i) * p->parts + part) * each + r * p->width + lane];
+      gw[k * p->terms + r] = s;
+    }
+  }
+}
+
+int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {
+  weight_plan p = { .n = cv->n, .groups = cv->groups, .kg = cv->k / cv->groups,
+                    .cg = cv->c / cv->groups, .taps = al_volume(cv->ker) };
+  p.terms = p.cg * p.taps;
+  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  al_axis_join(ax);
+  int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
+  if (!table) return -1;
+  al_window_init(&p.win, ax, table + p.terms);
+  plan_weight(&p, AL_S(WIDE));
+  int64_t threads = omp_get_max_threads(), pixels = al_volume(p.win.box);
+  int64_t lead = al_round_up(p.block * p.win.plane, 64), room = lead + al_round_up(pixels * p.width, 64);
+  int64_t tasks = p.groups * p.partials * p.parts, each = p.terms * p.width;
+  real *own = al_alloc((size_t)(threads * room) * sizeof *own);
+  real *sums = al_alloc((size_t)(tasks * each) * sizeof *sums);
+  int bad = !own || !sums ? -1 : 0;
+  if (!bad) {
+    for (int64_t k = 0; k < p.block * p.taps; k++)
+      table[k] = k / p.taps * p.win.plane + al_window_offset(&p.win, k % p.taps);
+#pragma omp parallel for schedule(dynamic)
+    for (int64_t i = 0; i < tasks; i++) {
+      real *win = own + omp_get_thread_num() * room;
+      AL_S(weight_task)(&p, i / p.parts / p.partials, i / p.parts % p.partials, i % p.parts, x, gy,
+                        table, win, win + lead, sums + i * each);
+    }
+    AL_S(add_partials)(&p, sums, gw);
+  }
+  al_release(sums), al_release(own), al_release(table);
+  return bad;
+}
+
+#undef AL_REAL
+#endif

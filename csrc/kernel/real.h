@@ -1,0 +1,41 @@
+// The element type of a kernel body that is compiled for float and for double. Such a file reads
+//
+//   #ifndef AL_REAL
+//   #define AL_REAL 32
+//   #include "file.c"
+//   #define AL_REAL 64
+//   #include "file.c"
+//   #else
+//   #include "real.h"
+//   ... body, in terms of real, rvec, LANES, AL_R(name) ...
+//   #undef AL_REAL
+//   #endif
+//
+// Included once per pass, hence no guard.
+#include "kernel.h"
+
+#undef real
+#undef rvec
+#undef rvec_u
+#undef LANES
+#undef AL_S
+#undef AL_R
+#if AL_REAL == 32
+#define real float
+#define rvec al_vf
+#define rvec_u al_vfu
+#define LANES AL_VF
+#define AL_S(name) name##_f32            // a static of this file
+#define AL_R(name) AL_K(name##_f32)      // shared between files of this folder
+#else
+#define real double
+#define rvec al_vd
+#define rvec_u al_vdu
+#define LANES AL_VD
+#define AL_S(name) name##_f64
+#define AL_R(name) AL_K(name##_f64)
+#endif
+
+AL_INLINE rvec AL_S(load)(const real *p) { return *(const rvec_u *)p; }
+AL_INLINE void AL_S(store)(real *p, rvec v) { *(rvec_u *)p = v; }
+AL_INLINE rvec AL_S(splat)(real a) { return a - (rvec){ 0 }; }  // exact, -0 too

@@ -1,0 +1,76 @@
+// The register tile: the one inner loop of matrix products and convolutions. Include after real.h.
+//
+//   c[i][j] += sum over k < kc of a[k * mr + i] * b_j[off(k)]      i < mr rows, j < NV vectors
+//
+// a is packed, mr numbers a step. Each of the NV vectors of B has its own base pointer, and step k lies
+// off[k] elements further (a convolution reads its window where it is) or k * NV * LANES further (a
+// packed panel). MR x NV accumulators stay in registers: 8 x 3 of AVX-512's 32, 6 x 2 of AVX2's 16.
+// Every output is one chain of multiply-adds in the order of k, whatever the shape of the tile.
+#ifndef AL_TILE_H
+#define AL_TILE_H
+#if AL_BYTES == 64
+#define MR 8
+#define NV 3
+#elif AL_BYTES == 32
+#define MR 6
+#define NV 2
+#elif defined(__x86_64__)
+#define MR 4
+#define NV 2
+#else
+#define MR 8
+#define NV 3
+#endif
+#endif
+
+AL_INLINE void AL_S(tile_run)(int mr, int64_t kc, const real *a, const real *const *b,
+                              const int64_t *off, real *c, int64_t ldc, bool add) {
+  rvec acc[MR][NV];
+  const real *bv[NV];
+  AL_UNROLL
+  for (int j = 0; j < NV; j++) bv[j] = b[j];
+  AL_UNROLL
+  for (int i = 0; i < mr; i++) {
+    AL_UNROLL
+    for (int j = 0; j < NV; j++)
+      acc[i][j] = add ? AL_S(load)(c + i * ldc + j * LANES) : (rvec){ 0 };
+  }
+  for (int64_t k = 0; k < kc; k++, a += mr) {
+    int64_t o = off ? off[k] : k * NV * LANES;
+    rvec v[NV];
+    AL_UNROLL
+    for (int j = 0; j < NV; j++) v[j] = AL_S(load)(bv[j] + o);
+    AL_UNROLL
+    for (int i = 0; i < mr; i++) {
+      AL_UNROLL
+      for (int j = 0; j < NV; j++) acc[i][j] += a[i] * v[j];
+    }
+  }
+  AL_UNROLL
+  for (int i = 0; i < mr; i++) {
+    AL_UNROLL
+    for (int j = 0; j < NV; j++) AL_S(store)(c + i * ldc + j * LANES, acc[i][j]);
+  }
+}
+
+// c has mr rows of NV * LANES numbers, ldc apart; add = false starts from zero.
+AL_UNUSED static void AL_S(tile)(int mr, int64_t kc, const real *a, const real *const *b,
+                                 const int64_t *off, real *c, int64_t ldc, bool add) {
+  switch (mr) {
+  case 1: AL_S(tile_run)(1, kc, a, b, off, c, ldc, add); break;
+  case 2: AL_S(tile_run)(2, kc, a, b, off, c, ldc, add); break;
+  case 3: AL_S(tile_run)(3, kc, a, b, off, c, ldc, add); break;
+  case 4: AL_S(tile_run)(4, kc, a, b, off, c, ldc, add); break;
+#if MR > 4
+  case 5: AL_S(tile_run)(5, kc, a, b, off, c, ldc, add); break;
+  case 6: AL_S(tile_run)(6, kc, a, b, off, c, ldc, add); break;
+#endif
+#if MR > 6
+  case 7: AL_S(tile_run)(7, kc, a, b, off, c, ldc, add); break;
+  case 8: AL_S(tile_run)(8, kc, a, b, off, c, ldc, add); break;
+#endif
+  }
+}
+
+// Rows m0..m1 of panel p when m rows are split into panels of at most MR, as even as can be.
+AL_INLINE int64_t AL_S(panel)(int64_t m, int64_t p) { return m * p / al_ceil_div(m, MR); }
