@@ -119,6 +119,7 @@ void *al_malloc(size_t bytes); /* small bookkeeping objects: counted, fault-inje
 void al_free(void *p);
 typedef struct al_memory_info { int64_t live, cached, peak, blocks; } al_memory_info; /* bytes; count of live blocks */
 al_memory_info al_memory(void);
+int64_t al_live_bytes(void); /* the first of these, without a lock */
 void al_memory_trim(void);      /* give cached blocks back to the system */
 void al_memory_reset_peak(void);
 void al_fault_after(int64_t n, int64_t count); /* from the n-th allocation on, `count` of them fail; n = 0: none */
@@ -201,6 +202,7 @@ struct al_op {
 
 struct al_call {
   const al_op *op;
+  const char *called; /* the alias it was called by, or NULL */
   al_arg a[AL_MAX_ARGS];
   al_tensor *out[AL_MAX_OUTS];
   al_tensor *into;                 /* in-place form: write the result here */

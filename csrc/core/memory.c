@@ -23,7 +23,8 @@ typedef struct block {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static block *waiting[CLASSES];
-static int64_t live, cached, peak;
+static _Atomic int64_t live;
+static int64_t cached, peak;
 static _Atomic int64_t blocks; /* live blocks and bookkeeping objects */
 static _Atomic int64_t fault_n, fault_count;
 
@@ -150,6 +151,8 @@ void al_free(void *p) {
   atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
   free(p);
 }
+
+int64_t al_live_bytes(void) { return atomic_load_explicit(&live, memory_order_relaxed); }
 
 al_memory_info al_memory(void) {
   pthread_mutex_lock(&lock);

@@ -68,8 +68,8 @@ static int describe_failure(const al_call *c) {
   if (al_here.described) return -1;
   snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  snprintf(al_here.error, sizeof al_here.error, "%s%s: %.480s (%.480s)", c->op->name, c->into ? "_" : "", message,
-           arguments);
+  snprintf(al_here.error, sizeof al_here.error, "%s%s: %.480s (%.480s)", c->called ? c->called : c->op->name,
+           c->into ? "_" : "", message, arguments);
   al_here.described = true;
   return -1;
 }
@@ -179,6 +179,7 @@ al_tensor *al_apply(al_op *op, ...) {
   va_list ap;
   c.op = op;
   c.into = NULL;
+  c.called = NULL;
   c.pooled = 0;
   va_start(ap, op);
   for (int i = 0; i < op->nparams; i++) {

@@ -1,0 +1,311 @@
+/* call.c: the one binding of every op. The op's signature says how to read the arguments, so there is no
+ * binding code an op. */
+#include "binding.h"
+#include <string.h>
+
+enum { UP_STATE = 1, UP_OP, UP_NAME, UP_INPLACE }; /* upvalues of an op's function */
+
+/* What parsing leaves for later: plain numbers become tensors once nothing can raise any more. */
+typedef struct parsed {
+  al_call c;
+  const char *name;
+  bool number[AL_MAX_ARGS], whole[AL_MAX_ARGS], truth[AL_MAX_ARGS];
+  double value[AL_MAX_ARGS];
+  int64_t integer[AL_MAX_ARGS];
+} parsed;
+
+static int wrong(lua_State *L, const parsed *p, const al_param *param, const char *wanted, int i) {
+  return al_raise(L, STATE(L), "%s: %s must be %s, got %s", p->name, param->name, wanted,
+                  lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
+}
+
+static bool is_integer(lua_State *L, int i, int64_t *v) {
+  if (lua_type(L, i) != LUA_TNUMBER) return false;
+  int ok;
+  *v = lua_tointegerx(L, i, &ok);
+  return ok;
+}
+
+/* A dim counted from 1, or from the end when negative, as C counts it. */
+static int64_t read_dim(lua_State *L, const parsed *p, const al_param *param, int i) {
+  int64_t d;
+  if (!is_integer(L, i, &d)) wrong(L, p, param, "a dim (an integer)", i);
+  if (d == 0) al_raise(L, STATE(L), "%s: %s is 0, dims count from 1", p->name, param->name);
+  return d > 0 ? d - 1 : d;
+}
+
+static void add_int(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i) {
+  int64_t v;
+  if (param->kind == AL_K_DIMS) v = read_dim(L, p, param, i);
+  else if (!is_integer(L, i, &v)) wrong(L, p, param, "integers", i);
+  if (p->c.pooled == AL_MAX_INTS) al_raise(L, STATE(L), "%s: %s is too long", p->name, param->name);
+  p->c.pool[p->c.pooled++] = v;
+  a->ints.n++;
+}
+
+/* One integer, or a table of them; variadic: all integers from i up to `last`. Returns how many values it took. */
+static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i, int last) {
+  a->ints.v = p->c.pool + p->c.pooled;
+  a->ints.n = 0;
+  a->given = true;
+  if (lua_istable(L, i)) {
+    int n = (int)lua_rawlen(L, i);
+    for (int k = 1; k <= n; k++) {
+      lua_rawgeti(L, i, k);
+      add_int(L, p, param, a, lua_gettop(L));
+      lua_pop(L, 1);
+    }
+    return 1;
+  }
+  add_int(L, p, param, a, i);
+  int took = 1;
+  while (param->variadic && i + took <= last && lua_type(L, i + took) == LUA_TNUMBER) add_int(L, p, param, a, i + took++);
+  return took;
+}
+
+/* A list of tensors lives in a block of Lua's, so that an error frees it. */
+static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i) {
+  if (!lua_istable(L, i)) wrong(L, p, param, "a list of tensors", i);
+  int n = (int)lua_rawlen(L, i);
+  al_tensor **v = lua_newuserdata(L, (size_t)(n + 1) * sizeof *v); /* stays on the stack */
+  for (int k = 0; k < n; k++) {
+    lua_rawgeti(L, i, k + 1);
+    v[k] = al_to_tensor(L, STATE(L), -1);
+    if (!v[k])
+      al_raise(L, STATE(L), "%s: %s[%d] must be a tensor, got %s", p->name, param->name, k + 1, luaL_typename(L, -1));
+    lua_pop(L, 1);
+  }
+  a->ts.v = v;
+  a->ts.n = n;
+}
+
+static void read_tensor(lua_State *L, parsed *p, int k, int i) {
+  const al_param *param = &p->c.op->param[k];
+  al_arg *a = &p->c.a[k];
+  int type = lua_type(L, i);
+  if (type == LUA_TUSERDATA && (a->t = al_to_tensor(L, STATE(L), i))) return;
+  if (!param->number_ok || (type != LUA_TNUMBER && type != LUA_TBOOLEAN))
+    wrong(L, p, param, param->number_ok ? "a tensor or a number" : "a tensor", i);
+  p->number[k] = true;
+  p->truth[k] = type == LUA_TBOOLEAN;
+  p->whole[k] = p->truth[k] || lua_isinteger(L, i);
+  if (p->truth[k]) p->integer[k] = lua_toboolean(L, i);
+  else if (p->whole[k]) p->integer[k] = lua_tointeger(L, i);
+  else p->value[k] = lua_tonumber(L, i);
+}
+
+static void read_dtype(lua_State *L, const parsed *p, const al_param *param, al_arg *a, int i) {
+  if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, "a dtype's name", i);
+  a->dtype = al_dtype_parse(lua_tostring(L, i));
+  if (a->dtype < 0) al_raise(L, STATE(L), "%s: %s", p->name, al_error());
+}
+
+/* Reads the value at i into parameter k; returns how many stack values it took. */
+static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
+  const al_param *param = &p->c.op->param[k];
+  al_arg *a = &p->c.a[k];
+  a->given = true;
+  switch (param->kind) {
+  case AL_K_TENSOR: read_tensor(L, p, k, i); break;
+  case AL_K_TENSORS: read_list(L, p, param, a, i); break;
+  case AL_K_INT:
+    if (!is_integer(L, i, &a->i)) wrong(L, p, param, "an integer", i);
+    break;
+  case AL_K_NUM:
+    if (lua_type(L, i) != LUA_TNUMBER) wrong(L, p, param, "a number", i);
+    a->f = lua_tonumber(L, i);
+    break;
+  case AL_K_BOOL:
+    if (!lua_isboolean(L, i)) wrong(L, p, param, "true or false", i);
+    a->b = lua_toboolean(L, i);
+    break;
+  case AL_K_STR:
+    if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, "a string", i);
+    a->s = lua_tostring(L, i);
+    break;
+  case AL_K_INTS: case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
+  case AL_K_DIM: a->i = read_dim(L, p, param, i); break;
+  case AL_K_DTYPE: read_dtype(L, p, param, a, i); break;
+  case AL_K_RNG:
+    a->rng = luaL_testudata(L, i, "albedo.generator");
+    if (!a->rng) wrong(L, p, param, "a generator (al.generator(seed))", i);
+    break;
+  }
+  return 1;
+}
+
+/* A trailing table with a string key, or an empty one, holds options. */
+static bool is_options(lua_State *L, int i) {
+  if (!lua_istable(L, i) || lua_rawlen(L, i)) return false;
+  lua_pushnil(L);
+  if (!lua_next(L, i)) return true;
+  bool text = lua_type(L, -2) == LUA_TSTRING;
+  lua_pop(L, 2);
+  return text;
+}
+
+static int unknown_option(lua_State *L, const parsed *p, const char *name) {
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (int k = 0; k < p->c.op->nparams; k++) {
+    if (p->c.op->param[k].kind == AL_K_TENSOR && !p->c.op->param[k].optional) continue;
+    luaL_addstring(&b, p->c.op->param[k].name);
+    luaL_addstring(&b, " ");
+  }
+  luaL_pushresult(&b);
+  const char *valid = lua_tostring(L, -1);
+  return *valid ? al_raise(L, STATE(L), "%s: unknown option \"%s\" (valid: %.*s)", p->name, name, (int)strlen(valid) - 1, valid)
+                : al_raise(L, STATE(L), "%s: unknown option \"%s\" (it takes none)", p->name, name);
+}
+
+static void read_options(lua_State *L, parsed *p, int i) {
+  lua_pushnil(L);
+  while (lua_next(L, i)) {
+    if (lua_type(L, -2) != LUA_TSTRING) al_raise(L, STATE(L), "%s: options go by name", p->name);
+    const char *name = lua_tostring(L, -2);
+    int k = 0, top = lua_gettop(L);
+    while (k < p->c.op->nparams && strcmp(p->c.op->param[k].name, name)) k++;
+    if (k == p->c.op->nparams) unknown_option(L, p, name);
+    if (p->c.a[k].given) al_raise(L, STATE(L), "%s: %s is given twice", p->name, name);
+    read_value(L, p, k, top, top);
+    if (lua_gettop(L) > top) { /* a list's block must outlive the walk: keep it below */
+      lua_insert(L, i);
+      i++;
+    }
+    lua_pop(L, 1);
+  }
+}
+
+static void fill_absent(lua_State *L, parsed *p) {
+  for (int k = 0; k < p->c.op->nparams; k++) {
+    const al_param *param = &p->c.op->param[k];
+    al_arg *a = &p->c.a[k];
+    if (a->given) continue;
+    if (param->has_default) {
+      *a = param->value;
+    } else if (param->optional || param->variadic) {
+      *a = (al_arg){0};
+      if (param->kind == AL_K_DTYPE) a->dtype = -1;
+    } else {
+      al_raise(L, STATE(L), "%s: %s is missing", p->name, param->name);
+    }
+  }
+}
+
+/* An empty trailing table is a list where the signature still waits for one, else options. */
+static bool is_wanted_list(lua_State *L, const parsed *p, int i) {
+  if (i > p->c.op->nparams) return false;
+  const al_param *param = &p->c.op->param[i - 1];
+  if (param->named || param->optional || param->has_default) return false;
+  if (param->kind != AL_K_TENSORS && param->kind != AL_K_INTS) return false;
+  lua_pushnil(L);
+  if (!lua_next(L, i)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+static void parse(lua_State *L, parsed *p) {
+  const al_op *op = p->c.op;
+  int last = lua_gettop(L), options = 0, k = 0;
+  for (int j = 0; j < op->nparams; j++) p->c.a[j].given = p->number[j] = false;
+  if (last && is_options(L, last) && !is_wanted_list(L, p, last)) options = last--;
+  for (int i = 1; i <= last; k++) {
+    if (k == op->nparams || op->param[k].named)
+      al_raise(L, STATE(L), "%s takes at most %d arguments before its options, got %d", p->name, k, last);
+    if (lua_isnil(L, i) && (op->param[k].optional || op->param[k].has_default)) i++;
+    else i += read_value(L, p, k, i, last);
+  }
+  if (options) read_options(L, p, options);
+  fill_absent(L, p);
+}
+
+/* Numbers become 0-dim tensors of the open frame. */
+static void make_numbers(parsed *p) {
+  for (int k = 0; k < p->c.op->nparams; k++) {
+    if (!p->number[k]) continue;
+    p->c.a[k].t = p->whole[k] ? al_integer(p->integer[k]) : al_number(p->value[k]);
+    if (p->truth[k] && p->c.a[k].t) { /* a bool number: yields like the others */
+      p->c.a[k].t = al_fresh_contiguous(p->c.a[k].t, AL_BOOL);
+      if (p->c.a[k].t) p->c.a[k].t->wrapped = true;
+    }
+  }
+}
+
+static int attempt(parsed *p) {
+  al_frame frame;
+  al_error_clear();
+  al_frame_open(&frame);
+  make_numbers(p);
+  int failed = al_invoke(&p->c);
+  for (int k = 0; !failed && k < p->c.op->nouts; k++) al_ref(p->c.out[k]);
+  al_frame_close(&frame);
+  return failed;
+}
+
+static int run_op(lua_State *L) {
+  state *st = STATE(L);
+  parsed p;
+  p.c.op = lua_touserdata(L, lua_upvalueindex(UP_OP));
+  p.c.called = p.name = lua_tostring(L, lua_upvalueindex(UP_NAME));
+  p.c.into = NULL;
+  p.c.pooled = 0;
+  bool inplace = lua_toboolean(L, lua_upvalueindex(UP_INPLACE));
+  al_collect_if_over(L, st);
+  parse(L, &p);
+  if (inplace) {
+    if (p.number[0]) al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
+    p.c.into = p.c.a[0].t;
+  }
+  luaL_checkstack(L, 2 * AL_MAX_OUTS + 4, p.name);
+  box *b[AL_MAX_OUTS];
+  int first = lua_gettop(L) + 1, n = p.c.op->nouts;
+  for (int k = 0; k < n; k++) b[k] = al_push_box(L, st);
+  if (attempt(&p)) {
+    if (!al_out_of_memory()) return al_raise_kernel(L, st);
+    lua_gc(L, LUA_GCCOLLECT, 0); /* unreachable tensors first, then once more */
+    al_memory_trim();
+    if (attempt(&p)) return al_raise_kernel(L, st);
+  }
+  for (int k = 0; k < n; k++) b[k]->t = p.c.out[k]; /* owned from here on, whatever is raised */
+  for (int k = 0; k < n; k++) {
+    lua_pushvalue(L, first + k);
+    if (b[k]->t) al_fill_box(L, st, b[k], b[k]->t);
+    else lua_pushnil(L), lua_replace(L, -2);
+    lua_replace(L, first + k);
+  }
+  return n;
+}
+
+void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called, bool inplace) {
+  lua_pushvalue(L, state_index);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)op);
+  lua_pushstring(L, called);
+  lua_pushboolean(L, inplace);
+  lua_pushcclosure(L, run_op, 4);
+}
+
+static void set_op(lua_State *L, int state_index, const al_op *op, const char *name, size_t n) {
+  lua_pushlstring(L, name, n);
+  al_push_op(L, state_index, op, lua_tostring(L, -1), false);
+  lua_rawset(L, -3);
+  if (!(op->flags & AL_F_INPLACE)) return;
+  lua_pushlstring(L, name, n);
+  lua_pushliteral(L, "_");
+  lua_concat(L, 2);
+  lua_pushvalue(L, -1);
+  al_push_op(L, state_index, op, lua_tostring(L, -1), true);
+  lua_rawset(L, -4);
+  lua_pop(L, 1);
+}
+
+void al_open_ops(lua_State *L, int state_index, al_op *const *first, al_op *const *last) {
+  for (; first < last; first++) {
+    const al_op *op = *first;
+    set_op(L, state_index, op, op->name, strlen(op->name));
+    for (const char *s = op->alias; s && *s;) {
+      size_t n = strcspn(s, " ");
+      set_op(L, state_index, op, s, n);
+      for (s += n; *s == ' '; s++) {}
+    }
+  }
+}

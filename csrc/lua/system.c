@@ -1,0 +1,208 @@
+/* system.c: memory, threads, seeds, the registry as data, plugins. */
+#define _GNU_SOURCE
+#include "binding.h"
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+static void put(lua_State *L, const char *name, int64_t v) {
+  lua_pushinteger(L, v);
+  lua_setfield(L, -2, name);
+}
+
+/* memory() -> {live, cached, peak (bytes), blocks (count), limit, resident} */
+static int memory(lua_State *L) {
+  al_memory_info m = al_memory();
+  lua_createtable(L, 0, 6);
+  put(L, "live", m.live);
+  put(L, "cached", m.cached);
+  put(L, "peak", m.peak);
+  put(L, "blocks", m.blocks);
+  put(L, "limit", STATE(L)->limit);
+  long pages = 0;
+  FILE *f = fopen("/proc/self/statm", "r");
+  if (f) {
+    if (fscanf(f, "%*s %ld", &pages) != 1) pages = 0;
+    fclose(f);
+  }
+  put(L, "resident", (int64_t)pages * 4096);
+  return 1;
+}
+
+static int memory_trim(lua_State *L) { (void)L; al_memory_trim(); return 0; }
+static int memory_reset_peak(lua_State *L) { (void)L; al_memory_reset_peak(); return 0; }
+
+/* memory_limit([slack bytes]) -> how much may be made beyond what lived after the last collection */
+static int memory_limit(lua_State *L) {
+  state *st = STATE(L);
+  if (!lua_isnoneornil(L, 1)) {
+    st->slack = luaL_checkinteger(L, 1);
+    st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
+  }
+  lua_pushinteger(L, st->slack);
+  return 1;
+}
+
+static int fault_after(lua_State *L) {
+  al_fault_after(luaL_checkinteger(L, 1), luaL_optinteger(L, 2, 1));
+  return 0;
+}
+
+/* threads([n]) -> number of threads ops use */
+static int threads(lua_State *L) {
+  if (!lua_isnoneornil(L, 1)) {
+    int64_t n = luaL_checkinteger(L, 1);
+    if (n < 1 || n > 1024) return al_raise(L, STATE(L), "threads: 1 to 1024, got %lld", (long long)n);
+    al_set_threads((int)n);
+  }
+  lua_pushinteger(L, al_threads());
+  return 1;
+}
+
+/* ---- random numbers ---- */
+static int seed(lua_State *L) {
+  al_rng_seed(al_rng_default(), (uint64_t)luaL_checkinteger(L, 1));
+  return 0;
+}
+
+static al_rng *push_generator(lua_State *L) {
+  al_rng *r = lua_newuserdata(L, sizeof *r);
+  luaL_setmetatable(L, "albedo.generator");
+  return r;
+}
+
+/* generator(seed) -> a stream of random numbers of its own */
+static int generator(lua_State *L) {
+  uint64_t s = (uint64_t)luaL_checkinteger(L, 1);
+  al_rng_seed(push_generator(L), s);
+  return 1;
+}
+
+/* generator:state([{key, counter}]) -> {key, counter}; without a generator, the default stream */
+static int rng_state(lua_State *L) {
+  al_rng *r = luaL_testudata(L, 1, "albedo.generator");
+  int i = r ? 2 : 1;
+  if (!r) r = al_rng_default();
+  if (lua_istable(L, i)) {
+    lua_rawgeti(L, i, 1);
+    lua_rawgeti(L, i, 2);
+    r->key = (uint64_t)luaL_checkinteger(L, -2);
+    r->counter = (uint64_t)luaL_checkinteger(L, -1);
+  }
+  lua_createtable(L, 2, 0);
+  lua_pushinteger(L, (lua_Integer)r->key);
+  lua_rawseti(L, -2, 1);
+  lua_pushinteger(L, (lua_Integer)r->counter);
+  lua_rawseti(L, -2, 2);
+  return 1;
+}
+
+/* ---- the registry as data ---- */
+static void set_text(lua_State *L, const char *name, const char *v) {
+  if (!v) return;
+  lua_pushstring(L, v);
+  lua_setfield(L, -2, name);
+}
+
+static void set_flag(lua_State *L, const char *name, bool on) {
+  lua_pushboolean(L, on);
+  lua_setfield(L, -2, name);
+}
+
+static void push_params(lua_State *L, const al_op *op) {
+  static const char *const kinds[] = {"tensor", "tensors", "int", "num", "bool", "str", "ints", "dim", "dims", "dtype", "rng"};
+  lua_createtable(L, op->nparams, 0);
+  for (int k = 0; k < op->nparams; k++) {
+    const al_param *p = &op->param[k];
+    lua_createtable(L, 0, 6);
+    set_text(L, "name", p->name);
+    set_text(L, "kind", kinds[p->kind]);
+    set_flag(L, "optional", p->optional || p->has_default);
+    set_flag(L, "named", p->named);
+    set_flag(L, "variadic", p->variadic);
+    set_flag(L, "number", p->number_ok);
+    lua_rawseti(L, -2, k + 1);
+  }
+}
+
+/* registry() -> list of {name, signature, doc, sample, alias, params, outputs, differentiable, inplace, random, view, hidden} */
+static int registry(lua_State *L) {
+  lua_createtable(L, al_op_count(), 0);
+  for (int i = 0; i < al_op_count(); i++) {
+    const al_op *op = al_op_at(i);
+    lua_createtable(L, 0, 12);
+    set_text(L, "name", op->name);
+    set_text(L, "signature", op->sig);
+    set_text(L, "doc", op->doc);
+    set_text(L, "sample", op->sample);
+    set_text(L, "alias", op->alias);
+    set_flag(L, "differentiable", !(op->flags & AL_F_NODIFF));
+    set_flag(L, "inplace", op->flags & AL_F_INPLACE);
+    set_flag(L, "random", op->flags & AL_F_RANDOM);
+    set_flag(L, "view", op->flags & AL_F_VIEW);
+    set_flag(L, "hidden", op->flags & AL_F_HIDDEN);
+    put(L, "outputs", op->nouts);
+    push_params(L, op);
+    lua_setfield(L, -2, "params");
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+/* ---- plugins ---- */
+typedef void (*plugin_ops)(al_op *const **first, al_op *const **last);
+
+/* plugin(name) -> table of its functions. Opens native/NAME.so beside the Lua files, at first use. */
+static int plugin(lua_State *L) {
+  state *st = STATE(L);
+  const char *name = luaL_checkstring(L, 1);
+  if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name)) return al_raise(L, st, "plugin: \"%s\" is no name", name);
+  lua_pushfstring(L, "%s/native/%s.so", st->libdir, name);
+  void *so = dlopen(lua_tostring(L, -1), RTLD_NOW | RTLD_LOCAL);
+  if (!so) return al_raise(L, st, "plugin %s cannot be opened: %s", name, dlerror());
+  plugin_ops ops;
+  *(void **)&ops = dlsym(so, "al_plugin_ops");
+  if (!ops) return al_raise(L, st, "plugin %s has no al_plugin_ops", name);
+  al_op *const *first, *const *last;
+  ops(&first, &last);
+  if (al_register(first, last)) return al_raise_kernel(L, st);
+  lua_newtable(L);
+  al_open_ops(L, lua_upvalueindex(1), first, last);
+  return 1;
+}
+
+/* system() -> {version, isa, libdir, threads} */
+static int system_info(lua_State *L) {
+  lua_createtable(L, 0, 4);
+  set_text(L, "version", AL_VERSION);
+  set_text(L, "isa", al_isa_name());
+  set_text(L, "path", STATE(L)->libdir);
+  put(L, "threads", al_threads());
+  return 1;
+}
+
+/* set_hook(name, value): "call" = the function modules are called through, "path" = module -> dotted path */
+static int set_hook(lua_State *L) {
+  lua_pushfstring(L, "albedo.%s", luaL_checkstring(L, 1));
+  lua_pushvalue(L, 2);
+  lua_settable(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+/* raise(message): an error at the script's line */
+static int raise(lua_State *L) { return al_raise(L, STATE(L), "%s", luaL_checkstring(L, 1)); }
+
+void al_open_system(lua_State *L, int state_index) {
+  static const luaL_Reg functions[] = {
+      {"memory", memory}, {"memory_trim", memory_trim}, {"memory_reset_peak", memory_reset_peak}, {"memory_limit", memory_limit},
+      {"fault_after", fault_after}, {"threads", threads}, {"seed", seed}, {"generator", generator}, {"rng_state", rng_state},
+      {"registry", registry}, {"plugin", plugin}, {"system", system_info}, {"set_hook", set_hook}, {"raise", raise}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
+  al_set_functions(L, state_index, functions);
+  if (luaL_newmetatable(L, "albedo.generator")) {
+    lua_newtable(L);
+    al_set_functions(L, state_index, methods);
+    lua_setfield(L, -2, "__index");
+  }
+  lua_pop(L, 1);
+}
