@@ -1,0 +1,127 @@
+-- Albedo's module, as scripts see it: the native functions and ops, tensor operators, and the parts
+-- written in Lua, loaded when first touched. Touches no global.
+--
+-- Called by albedo.so with (native, libdir): the table of native functions and the folder of this file.
+local native, libdir = ...
+
+if native == nil or type(native) ~= "table" then
+  error("albedo is a native module: build it with `make`, then run lua5.4 from the folder that holds albedo.so", 0)
+end
+
+-- Serve "albedo.*" from beside this file, and leave package.path alone.
+local searchers = package.searchers or package.loaders
+local function search(name)
+  local part = name:match("^albedo%.([%w_.]+)$")
+  if not part then return nil end
+  local tried = {}
+  for _, pattern in ipairs { "%s/%s.lua", "%s/%s/init.lua" } do
+    local path = pattern:format(libdir, (part:gsub("%.", "/")))
+    local file = io.open(path, "r")
+    if file then
+      file:close()
+      return assert(loadfile(path)), path
+    end
+    tried[#tried + 1] = "\n\tno file '" .. path .. "'"
+  end
+  return table.concat(tried)
+end
+if searchers.albedo ~= libdir then -- once a Lua state, however often the module is opened
+  searchers.albedo = libdir
+  table.insert(searchers, 2, search)
+end
+
+local al = {}
+package.loaded["albedo"] = al
+
+for name, f in pairs(native) do
+  if type(f) == "function" then al[name] = f end
+end
+al.native = native
+
+-- Ops: functions of the module, and methods where the first argument is a tensor.
+for _, op in ipairs(native.registry()) do
+  local names = { op.name }
+  for alias in (op.alias or ""):gmatch("%S+") do names[#names + 1] = alias end
+  for _, name in ipairs(names) do
+    for _, suffix in ipairs { "", "_" } do
+      local f = native.ops[name .. suffix]
+      if f and not op.hidden then
+        al[name .. suffix] = f
+        if op.params[1] and op.params[1].kind == "tensor" and not native.methods[name .. suffix] then
+          native.methods[name .. suffix] = f
+        end
+      end
+    end
+  end
+end
+
+--- Runs fn(...) without recording a graph, and returns what it returns.
+function al.no_grad(fn, ...)
+  return al.with_grad(false, fn, ...)
+end
+
+local function finish(former, ok, ...)
+  native.grad_enabled(former)
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- Runs fn(...) with recording switched on or off, and returns what it returns.
+function al.with_grad(on, fn, ...)
+  return finish(native.grad_enabled(on), pcall(fn, ...))
+end
+
+local function leave(scope, ok, ...)
+  if ok then native.keep(...) end
+  scope:close()
+  if not ok then error((...), 0) end
+  return ...
+end
+
+--- scope() opens a scope: `local s <close> = al.scope()`, or s:close(). scope(fn, ...) runs fn inside one and
+--- returns its results, whose tensors are kept; all other tensors made inside are released.
+function al.scope(fn, ...)
+  local scope = native.scope_open()
+  if fn == nil then return scope end
+  return leave(scope, pcall(fn, ...))
+end
+
+--- What was built and what runs: {version, path, isa, threads}; as text by tostring.
+function al.version()
+  local info = native.system()
+  return setmetatable(info, { __tostring = function(v)
+    return ("albedo %s (%s kernels, %d threads) from %s"):format(v.version, v.isa, v.threads, v.path)
+  end })
+end
+
+al.float32, al.float64, al.int32, al.int64, al.uint8, al.bool = "float32", "float64", "int32", "int64", "uint8", "bool"
+al.pi, al.inf, al.nan = math.pi, math.huge, 0 / 0
+
+require "albedo.tensor"
+
+-- The parts, loaded when first touched.
+local parts = {
+  nn = true, optim = true, data = true, metrics = true, models = true, image = true, json = true, plot = true,
+  report = true, lab = true, cli = true, io = true, progress = true, sim = true, classical = true, help = true,
+}
+-- Functions that live in a part, under the names scripts use.
+local homes = { save = "io", load = "io", save_tensors = "io", load_tensors = "io" }
+
+setmetatable(al, {
+  __index = function(_, name)
+    if parts[name] then
+      local part = require("albedo." .. name)
+      rawset(al, name, part)
+      return part
+    end
+    if homes[name] then
+      local f = require("albedo." .. homes[name])[name]
+      rawset(al, name, f)
+      return f
+    end
+    if type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
+    native.raise(("albedo has no \"%s\"%s"):format(name, require("albedo.suggest")(name, al, parts)))
+  end,
+})
+
+return al
