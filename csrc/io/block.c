@@ -1,5 +1,5 @@
-/* block.c: tensors as raw bytes in files, the C half of safetensors; its header is read and written by
- * lua/albedo/io.lua. Bytes are little-endian, as on every machine we run on. */
+/* block.c: tensors as raw bytes in files, the C half of safetensors; its header is read and
+ * written by lua/albedo/io.lua. Bytes are little-endian, as on every machine we run on. */
 #include "../op/op.h"
 #include "file.h"
 #include <string.h>
@@ -16,15 +16,18 @@ static const struct format {
   al_dtype dtype;
   widening widen;
 } formats[] = {
-    {"F64", 8, AL_FLOAT64, AS_IS},   {"F32", 4, AL_FLOAT32, AS_IS},      {"I64", 8, AL_INT64, AS_IS},
-    {"I32", 4, AL_INT32, AS_IS},     {"U8", 1, AL_UINT8, AS_IS},         {"BOOL", 1, AL_BOOL, AS_IS},
-    {"F16", 2, AL_FLOAT32, HALF},    {"BF16", 2, AL_FLOAT32, BFLOAT},    {"I8", 1, AL_INT32, SIGNED8},
-    {"I16", 2, AL_INT32, SIGNED16},  {"U16", 2, AL_INT32, UNSIGNED16},   {"U32", 4, AL_INT64, UNSIGNED32},
+    {"F64", 8, AL_FLOAT64, AS_IS},    {"F32", 4, AL_FLOAT32, AS_IS},
+    {"I64", 8, AL_INT64, AS_IS},      {"I32", 4, AL_INT32, AS_IS},
+    {"U8", 1, AL_UINT8, AS_IS},       {"BOOL", 1, AL_BOOL, AS_IS},
+    {"F16", 2, AL_FLOAT32, HALF},     {"BF16", 2, AL_FLOAT32, BFLOAT},
+    {"I8", 1, AL_INT32, SIGNED8},     {"I16", 2, AL_INT32, SIGNED16},
+    {"U16", 2, AL_INT32, UNSIGNED16}, {"U32", 4, AL_INT64, UNSIGNED32},
 };
 
 /* IEEE 754 binary16 to binary32, by bits. */
 static float from_half(uint16_t h) {
-  uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = (h >> 10) & 31, fraction = h & 1023, bits;
+  uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = (h >> 10) & 31, fraction = h & 1023,
+           bits;
   if (exponent == 31) {
     bits = sign | 0x7f800000u | fraction << 13;
   } else if (exponent) {
@@ -64,13 +67,16 @@ static void widen(const struct format *f, int64_t n, const void *from, void *to)
   }
 }
 
-/* The number of elements of a shape read from a file, where products may overflow; -1 and an error. */
+/* The number of elements of a shape read from a file, where products may overflow; -1 and an
+ * error. */
 static int64_t safe_numel(int n, const int64_t *shape, int size) {
-  if (n > AL_MAX_DIMS) return al_fail("the shape has %d dims, at most %d are possible", n, AL_MAX_DIMS);
+  if (n > AL_MAX_DIMS)
+    return al_fail("the shape has %d dims, at most %d are possible", n, AL_MAX_DIMS);
   int64_t bytes = size;
   for (int i = 0; i < n; i++) {
     if (shape[i] < 0) return al_fail("the shape has a negative size %lld", (long long)shape[i]);
-    if (__builtin_mul_overflow(bytes, shape[i], &bytes)) return al_fail("the shape is too large");
+    if (__builtin_mul_overflow(bytes, shape[i], &bytes))
+      return al_fail("the shape is too large");
   }
   return bytes / size;
 }
@@ -88,7 +94,8 @@ static int block_read(al_call *c) {
   const struct format *f = NULL;
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
     if (!strcmp(formats[i].name, name)) f = &formats[i];
-  if (!f) return al_fail("unknown format %s: F64 F32 F16 BF16 I64 I32 I16 I8 U32 U16 U8 BOOL", name);
+  if (!f)
+    return al_fail("unknown format %s: F64 F32 F16 BF16 I64 I32 I16 I8 U32 U16 U8 BOOL", name);
   int ndim = c->a[3].ints.n;
   const int64_t *shape = c->a[3].ints.v;
   int64_t n = safe_numel(ndim, shape, f->size < 8 ? 8 : f->size);
@@ -108,9 +115,12 @@ static int block_read(al_call *c) {
   return al_ret(c, y);
 }
 AL_OP(block_read, .sig = "path:str offset:int format:str shape:ints -> T",
-      .doc = "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the first byte).\n"
-             "format: F64 F32 I64 I32 U8 BOOL as they are; F16 and BF16 become float32, I8 I16 U16 int32, U32 int64.",
-      .forward = block_read, .flags = AL_F_NODIFF, .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}");
+      .doc = "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the "
+             "first byte).\n"
+             "format: F64 F32 I64 I32 U8 BOOL as they are; F16 and BF16 become float32, I8 I16 "
+             "U16 int32, U32 int64.",
+      .forward = block_read, .flags = AL_F_NODIFF,
+      .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}");
 
 /* path: u64 length of header, header, then the bytes of each tensor. */
 static int blocks_write(al_call *c) {
@@ -136,7 +146,10 @@ static int blocks_write(al_call *c) {
   return bad ? -1 : al_ret(c, al_integer(total));
 }
 AL_OP(blocks_write, .sig = "path:str header:str xs:T* -> T",
-      .doc = "Writes a file of tensors: the header's length (8 bytes), the header, the tensors' raw bytes.\n"
-             "The file appears whole or not at all: it is written under a temporary name, synced and renamed. "
+      .doc = "Writes a file of tensors: the header's length (8 bytes), the header, the "
+             "tensors' raw bytes.\n"
+             "The file appears whole or not at all: it is written under a temporary name, "
+             "synced and renamed. "
              "Returns the tensors' bytes.",
-      .forward = blocks_write, .flags = AL_F_NODIFF, .sample = "{'/dev/null', '{}', {r(2,3), r(4)}}");
+      .forward = blocks_write, .flags = AL_F_NODIFF,
+      .sample = "{'/dev/null', '{}', {r(2,3), r(4)}}");

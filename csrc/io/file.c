@@ -47,7 +47,8 @@ static int open_regular(const char *path, int64_t *size) {
   if (fstat(fd, &st)) {
     fail_errno("open", path);
   } else if (!S_ISREG(st.st_mode)) {
-    al_fail("cannot read %s: %s", path, S_ISDIR(st.st_mode) ? "it is a directory" : "not a regular file");
+    al_fail("cannot read %s: %s", path,
+            S_ISDIR(st.st_mode) ? "it is a directory" : "not a regular file");
   } else {
     *size = (int64_t)st.st_size;
     return fd;
@@ -75,7 +76,8 @@ int al_file_read(const char *path, size_t limit, al_bytes *b) {
   int fd = open_regular(path, &size);
   if (fd < 0) return -1;
   int bad = 0;
-  if ((uint64_t)size > limit) bad = al_fail("%s has %lld bytes, the limit is %zu", path, (long long)size, limit);
+  if ((uint64_t)size > limit)
+    bad = al_fail("%s has %lld bytes, the limit is %zu", path, (long long)size, limit);
   if (!bad && size) bad = al_bytes_room(b, (size_t)size);
   if (!bad && size) bad = read_exactly(fd, path, 0, b->p, (size_t)size);
   close(fd);
@@ -93,7 +95,8 @@ int al_file_read_at(const char *path, int64_t offset, void *p, size_t size) {
   if (fd < 0) return -1;
   int bad = 0;
   if (offset < 0 || offset > have || (uint64_t)(have - offset) < size) {
-    bad = al_fail("%s has %lld bytes, wanted %zu at %lld", path, (long long)have, size, (long long)offset);
+    bad = al_fail("%s has %lld bytes, wanted %zu at %lld", path, (long long)have, size,
+                  (long long)offset);
   } else {
     bad = read_exactly(fd, path, offset, p, size);
   }
@@ -135,7 +138,8 @@ int al_file_write(const char *path, const al_part *parts, int n) {
   }
   /* a link stays a link: what it points to is replaced */
   if (!exists || !realpath(path, target)) {
-    if ((size_t)snprintf(target, sizeof target, "%s", path) >= sizeof target) return al_fail("the path is too long");
+    if ((size_t)snprintf(target, sizeof target, "%s", path) >= sizeof target)
+      return al_fail("the path is too long");
   }
   snprintf(temporary, sizeof temporary, "%s.XXXXXX", target);
   int fd = mkostemp(temporary, O_CLOEXEC);
@@ -143,7 +147,8 @@ int al_file_write(const char *path, const al_part *parts, int n) {
   mode_t mask = umask(0);
   umask(mask);
   int bad = write_parts(fd, path, parts, n);
-  if (!bad && fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask)) bad = fail_errno("write", path);
+  if (!bad && fchmod(fd, exists ? st.st_mode & 07777 : 0666 & ~mask))
+    bad = fail_errno("write", path);
   bad = finish(fd, path, bad, true);
   if (!bad && rename(temporary, target)) bad = fail_errno("write", path);
   if (bad) unlink(temporary);

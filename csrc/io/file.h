@@ -8,8 +8,9 @@ typedef struct al_bytes {
   uint8_t *p;
   size_t n, cap;
 } al_bytes;
-int al_bytes_add(al_bytes *b, const void *data, size_t n); /* -1 and an error when there is no memory */
-int al_bytes_room(al_bytes *b, size_t n);                  /* at least n bytes beyond b->n */
+int al_bytes_add(al_bytes *b, const void *data,
+                 size_t n);               /* -1 and an error when there is no memory */
+int al_bytes_room(al_bytes *b, size_t n); /* at least n bytes beyond b->n */
 void al_bytes_free(al_bytes *b);
 
 /* Reads all of `path`; more than `limit` bytes is an error. On failure b is empty. */
@@ -22,7 +23,8 @@ typedef struct al_part {
   const void *data;
   size_t size;
 } al_part;
-/* Writes the parts, one after another, so that `path` holds all of them or what it held before: into a
- * temporary file beside it, synced, then renamed. Devices and pipes are written to directly. */
+/* Writes the parts, one after another, so that `path` holds all of them or what it held before:
+ * into a temporary file beside it, synced, then renamed. Devices and pipes are written to
+ * directly. */
 int al_file_write(const char *path, const al_part *parts, int n);
 #endif

@@ -49,7 +49,8 @@ static void read_rows(job *j, al_canvas *v) {
   size_t bytes = png_get_rowbytes(png, j->info);
   /* deflate cannot shrink beyond 1032:1, so a great picture in a few bytes is a lie */
   int file_bits = png_get_bit_depth(png, j->info);
-  if ((double)w * h / 8 > 1100.0 * (double)n) png_error(png, "it claims far more pixels than it can hold");
+  if ((double)w * h / 8 > 1100.0 * (double)n)
+    png_error(png, "it claims far more pixels than it can hold");
   if (al_canvas_open(v, w, h, png_get_channels(png, j->info), file_bits, 1)) goto failed;
   if (passes == 1) {
     j->rows = al_alloc(bytes);
@@ -74,7 +75,8 @@ failed: /* the message stands already */
 
 int al_png_decode(const uint8_t *p, size_t n, al_canvas *v) {
   job j = {.p = p, .n = n};
-  j.png = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, take, give);
+  j.png =
+      png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, take, give);
   if (!j.png) return -1;
   j.info = png_create_info_struct(j.png);
   int bad = j.info ? 0 : -1;
@@ -99,14 +101,14 @@ static void gather(png_structp png, png_bytep data, size_t n) {
 static void flush(png_structp png) { (void)png; }
 
 static void write_rows(job *j, const al_tensor *x, int level) {
-  static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
-                              PNG_COLOR_TYPE_RGB_ALPHA};
+  static const int types[] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
+                              PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
   png_structp png = j->png;
   int64_t c = x->shape[0], h = x->shape[1], w = x->shape[2];
   bool deep = x->dtype == AL_INT32;
   png_set_compression_level(png, level);
-  png_set_IHDR(png, j->info, (png_uint_32)w, (png_uint_32)h, deep ? 16 : 8, types[c], PNG_INTERLACE_NONE,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, j->info, (png_uint_32)w, (png_uint_32)h, deep ? 16 : 8, types[c],
+               PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, j->info);
   j->rows = al_alloc((size_t)(w * c * (deep ? 2 : 1)));
   if (!j->rows) png_longjmp(png, 1);
@@ -132,7 +134,8 @@ static void write_rows(job *j, const al_tensor *x, int level) {
 
 int al_png_encode(const al_tensor *x, int level, al_bytes *b) {
   job j = {.out = b};
-  j.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, take, give);
+  j.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &j, on_error, on_warning, &j, take,
+                                    give);
   if (!j.png) return -1;
   j.info = png_create_info_struct(j.png);
   int bad = j.info ? 0 : -1;

@@ -1,11 +1,12 @@
-/* simple.c: BMP by stb_image, binary PGM and PPM by hand. stb_image is given only bytes whose header has
- * been checked against their number, since it takes what is missing for zeros; its PNM reader does not
- * look for missing bytes at all, nor at the maximum value, nor at 16-bit byte order. */
+/* simple.c: BMP by stb_image, binary PGM and PPM by hand. stb_image is given only bytes whose
+ * header has been checked against their number, since it takes what is missing for zeros; its
+ * PNM reader does not look for missing bytes at all, nor at the maximum value, nor at 16-bit
+ * byte order. */
 #include "image.h"
 #include <string.h>
 
 #define STB_IMAGE_IMPLEMENTATION
-#define STBIDEF __attribute__((unused)) static
+#define STBIDEF extern __attribute__((visibility("hidden")))
 #define STBI_ONLY_BMP
 #define STBI_NO_STDIO
 #define STBI_MALLOC(n) al_malloc(n)
@@ -14,7 +15,8 @@
 #define STBI_ASSERT(x) ((void)0)
 #include <stb/stb_image.h>
 
-/* ---- PNM ------------------------------------------------------------------------------------ */
+/* ---- PNM ------------------------------------------------------------------------------------
+ */
 typedef struct scanner {
   const uint8_t *p;
   size_t n, at;
@@ -42,11 +44,13 @@ int al_pnm_decode(const uint8_t *p, size_t n, al_canvas *v) {
   scanner s = {p, n, 2};
   int channels = p[1] == '5' ? 1 : 3;
   int64_t w = next_number(&s), h = next_number(&s), most = next_number(&s);
-  if (w < 1 || h < 1 || most < 1 || most > 65535) return al_fail("damaged PNM: its header is wrong");
+  if (w < 1 || h < 1 || most < 1 || most > 65535)
+    return al_fail("damaged PNM: its header is wrong");
   s.at++; /* the one separator before the data */
   int size = most > 255 ? 2 : 1;
   if (s.at > n || h > (int64_t)(n - s.at) / w / channels / size)
-    return al_fail("damaged PNM: %lld x %lld pixels in %zu bytes", (long long)w, (long long)h, n);
+    return al_fail("damaged PNM: %lld x %lld pixels in %zu bytes", (long long)w, (long long)h,
+                   n);
   if (al_canvas_open(v, w, h, channels, 8 * size, 1)) return -1;
   int64_t m = w * channels;
   uint16_t *row = al_alloc((size_t)m * 2);
@@ -66,7 +70,8 @@ int al_pnm_decode(const uint8_t *p, size_t n, al_canvas *v) {
   return 0;
 }
 
-/* ---- BMP ------------------------------------------------------------------------------------ */
+/* ---- BMP ------------------------------------------------------------------------------------
+ */
 static uint32_t le(const uint8_t *p, int bytes) {
   uint32_t value = 0;
   while (bytes--) value = value << 8 | p[bytes];
@@ -83,10 +88,12 @@ static int check_bmp(const uint8_t *p, size_t n) {
   if (h > INT32_MAX) h = (1LL << 32) - h; /* negative: the top row comes first */
   uint32_t depth = le(p + (old ? 24 : 28), 2), packing = old ? 0 : le(p + 30, 4);
   if (packing == 1 || packing == 2) return al_fail("run-length BMP is not read");
-  if (w < 1 || w > INT32_MAX || h < 1 || depth < 1 || depth > 32) return al_fail("damaged BMP: its header is wrong");
+  if (w < 1 || w > INT32_MAX || h < 1 || depth < 1 || depth > 32)
+    return al_fail("damaged BMP: its header is wrong");
   int64_t row = (w * depth + 31) / 32 * 4;
   if (start > n || h > (int64_t)(n - start) / row)
-    return al_fail("damaged BMP: %lld x %lld pixels in %zu bytes", (long long)w, (long long)h, n);
+    return al_fail("damaged BMP: %lld x %lld pixels in %zu bytes", (long long)w, (long long)h,
+                   n);
   return 0;
 }
 

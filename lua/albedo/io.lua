@@ -1,0 +1,302 @@
+--- al.save and al.load: state dicts as safetensors files (https://github.com/huggingface/safetensors).
+--
+--   al.save("net.safetensors", { model = net, optim = opt, step = 1200, note = "second run" })
+--   local rest = al.load("net.safetensors", { model = net, optim = opt })    -- rest.step, rest.note
+--   local state = al.load "squeezenet.safetensors"                           -- name -> tensor
+--   local file = al.io.open "squeezenet.safetensors"; file:names(); file:read "features.0.weight"
+--
+-- A value is a tensor, a number, a boolean, a string, an object with state_dict and load_state_dict, or a table
+-- of these; what lies in an object or table gets its name as a prefix: "model.0.weight". Numbers and booleans are
+-- stored as tensors of one element, to the bit, and come back as they were; strings are metadata. Files appear whole
+-- or not at all. Half and bfloat16 are read as float32.
+
+local al = require "albedo"
+local json = require "albedo.json"
+
+local HEADER_LIMIT = 100 * 1024 * 1024
+local FORMATS = { float64 = "F64", float32 = "F32", int64 = "I64", int32 = "I32", uint8 = "U8", bool = "BOOL" }
+local SIZES = {
+  F64 = 8, F32 = 4, I64 = 8, I32 = 4, U8 = 1, BOOL = 1, F16 = 2, BF16 = 2, I8 = 1, I16 = 2, U16 = 2, U32 = 4,
+}
+-- metadata entries of our own: names of values that are Lua's and not tensors
+local NUMBERS, BOOLEANS = "albedo.numbers", "albedo.booleans"
+
+-- ---- writing ------------------------------------------------------------------------------------
+
+local function describe(v)
+  return al.is_tensor(v) and "a tensor" or "a " .. type(v)
+end
+
+-- Gathers value under name into out = { tensors, strings, numbers, booleans }.
+local function flatten(out, name, value, seen)
+  local kind = type(value)
+  if al.is_tensor(value) then
+    out.tensors[name] = value
+  elseif kind == "number" then
+    local whole = math.type and math.type(value) == "integer"
+    out.tensors[name] = al.tensor(value, { dtype = whole and "int64" or "float64" })
+    table.insert(out.numbers, name)
+  elseif kind == "boolean" then
+    out.tensors[name] = al.tensor(value and 1 or 0, { dtype = "bool" })
+    table.insert(out.booleans, name)
+  elseif kind == "string" then
+    out.strings[name] = value
+  elseif kind == "table" then
+    if seen[value] then error(("al.save: %s holds itself"):format(name), 0) end
+    seen[value] = true
+    local state = value
+    if type(value.state_dict) == "function" then state = value:state_dict() end
+    for key, part in pairs(state) do
+      if type(key) ~= "string" and type(key) ~= "number" then
+        error(("al.save: %s has a key that is %s"):format(name, describe(key)), 0)
+      end
+      flatten(out, name == "" and tostring(key) or name .. "." .. key, part, seen)
+    end
+    seen[value] = nil
+  else
+    error(("al.save: %s is %s, which no file can hold"):format(name == "" and "the state" or name, describe(value)), 0)
+  end
+end
+
+-- Names in the order of the file: wide elements first, so that everything is aligned; then by name.
+local function file_order(tensors)
+  local names = {}
+  for name in pairs(tensors) do names[#names + 1] = name end
+  local function size(name) return SIZES[FORMATS[tensors[name].dtype]] end
+  table.sort(names, function(a, b)
+    local x, y = size(a), size(b)
+    if x ~= y then return x > y end
+    return a < b
+  end)
+  return names
+end
+
+local function eight_bytes_up(text)
+  return text .. (" "):rep(-#text % 8)
+end
+
+--- Writes a state (see above) to a safetensors file. Returns the number of tensors.
+local function save(path, state)
+  if type(path) ~= "string" then error("al.save(path, state): path is " .. describe(path), 2) end
+  if type(state) ~= "table" then error("al.save(path, state): state is " .. describe(state), 2) end
+  local out = { tensors = {}, strings = {}, numbers = {}, booleans = {} }
+  local ok, message = pcall(flatten, out, "", state, {})
+  if not ok then error(message, 2) end
+
+  local names, header, list, offset = file_order(out.tensors), {}, {}, 0
+  for i, name in ipairs(names) do
+    local t = out.tensors[name]:detach()
+    local format = FORMATS[t.dtype]
+    local bytes = t:numel() * SIZES[format]
+    header[name] = { dtype = format, shape = t.shape, data_offsets = { offset, offset + bytes } }
+    offset = offset + bytes
+    list[i] = t
+  end
+  for key, group in pairs { [NUMBERS] = out.numbers, [BOOLEANS] = out.booleans } do
+    table.sort(group)
+    if #group > 0 then out.strings[key] = table.concat(group, "\n") end
+  end
+  if header.__metadata__ then error("al.save: __metadata__ cannot name a tensor", 2) end
+  if next(out.strings) then header.__metadata__ = json.object(out.strings) end
+  local text = eight_bytes_up((json.encode(json.object(header))))
+  ok, message = pcall(al.blocks_write, path, text, list)
+  if not ok then error(message, 2) end
+  return #names
+end
+
+-- ---- reading ------------------------------------------------------------------------------------
+
+local function whole(v) return type(v) == "number" and v >= 0 and v < 2 ^ 53 and v % 1 == 0 end
+
+-- Number of elements of a shape from a file, or nil and what is wrong.
+local function count_of(shape)
+  if type(shape) ~= "table" then return nil, "has no shape" end
+  local n, dims = 1, 0
+  for key, size in pairs(shape) do
+    if not whole(key) or not whole(size) then return nil, "has a shape that is no list of sizes" end
+    n, dims = n * size, dims + 1
+  end
+  if dims ~= #shape then return nil, "has a shape that is no list of sizes" end
+  if dims > 8 then return nil, ("has %d dims, at most 8 are possible"):format(dims) end
+  return n
+end
+
+-- Checks one entry of a header against `available` bytes of data. Returns what is wrong with it, or nil.
+local function fault(entry, available)
+  if type(entry) ~= "table" then return "is no object" end
+  local size = SIZES[entry.dtype]
+  if not size then return ("has the unknown dtype %s"):format(tostring(entry.dtype)) end
+  local n, reason = count_of(entry.shape)
+  if not n then return reason end
+  local offsets = entry.data_offsets
+  local first, last
+  if type(offsets) == "table" then first, last = offsets[1], offsets[2] end
+  if not whole(first) or not whole(last) or #offsets ~= 2 or first > last then return "has wrong data_offsets" end
+  if last > available then return "lies beyond the end of the file" end
+  if last - first ~= n * size then
+    return ("has %.0f bytes of data, its shape needs %.0f"):format(last - first, n * size)
+  end
+  return nil
+end
+
+-- The names in the order of their data, which must follow one another without gaps up to the end.
+local function check_layout(entries, available)
+  local names = {}
+  for name in pairs(entries) do names[#names + 1] = name end
+  table.sort(names, function(a, b)
+    local x, y = entries[a].data_offsets, entries[b].data_offsets
+    if x[1] ~= y[1] then return x[1] < y[1] end
+    if x[2] ~= y[2] then return x[2] < y[2] end
+    return a < b
+  end)
+  local at = 0
+  for _, name in ipairs(names) do
+    local offsets = entries[name].data_offsets
+    if offsets[1] ~= at then
+      return nil, ("%s %s"):format(name, offsets[1] < at and "overlaps another tensor" or "leaves a gap before it")
+    end
+    at = offsets[2]
+  end
+  if at ~= available then return nil, ("%.0f bytes at the end belong to no tensor"):format(available - at) end
+  return names
+end
+
+-- Header text, data start, data bytes; or nil and what is wrong.
+local function read_header(path)
+  local file, message = io.open(path, "rb")
+  if not file then return nil, message end
+  local size = file:seek "end"
+  file:seek "set"
+  local first = file:read(8)
+  local text, length = nil, 0
+  if not first or not size or size > 2 ^ 53 then
+    message = "cannot be read"
+  elseif #first < 8 then
+    message = "is too short for a safetensors file"
+  else
+    for i = 8, 1, -1 do length = length * 256.0 + first:byte(i) end
+    if length > HEADER_LIMIT then
+      message = ("claims a header of %.0f bytes, the limit is %d"):format(length, HEADER_LIMIT)
+    elseif length > size - 8 then
+      message = ("claims a header of %.0f bytes, the file has %d"):format(length, size)
+    else
+      text = file:read(math.floor(length)) or ""
+      if #text ~= length then text, message = nil, "ended early" end
+    end
+  end
+  file:close()
+  if not text then return nil, path .. " " .. message end
+  return text, math.floor(8 + length), size - 8 - length
+end
+
+local File = {}
+File.__index = File
+
+-- Opens and checks; nil and the reason when the file is not sound.
+local function open_file(path)
+  local text, start, available = read_header(path)
+  if not text then return nil, start end
+  local ok, entries = pcall(json.decode, text)
+  if not ok or type(entries) ~= "table" or text:byte(1) ~= 123 then
+    return nil, path .. " has no safetensors header"
+  end
+  local metadata = entries.__metadata__ or {}
+  entries.__metadata__ = nil
+  if type(metadata) ~= "table" then return nil, path .. ": __metadata__ is no object" end
+  for key, value in pairs(metadata) do
+    if type(key) ~= "string" or type(value) ~= "string" then
+      return nil, path .. ": __metadata__ holds more than strings"
+    end
+  end
+  for name, entry in pairs(entries) do
+    local reason = fault(entry, available)
+    if reason then return nil, ("%s: %s %s"):format(path, tostring(name), reason) end
+  end
+  local names, reason = check_layout(entries, available)
+  if not names then return nil, path .. ": " .. reason end
+  return setmetatable({ path = path, metadata = metadata, entries = entries, order = names, start = start }, File)
+end
+
+--- The names of the tensors, in the order of the file.
+function File:names()
+  local names = {}
+  for i, name in ipairs(self.order) do names[i] = name end
+  return names
+end
+
+--- The tensor of a name.
+function File:read(name)
+  local entry = self.entries[name]
+  if not entry then error(("%s holds no %s"):format(self.path, tostring(name)), 2) end
+  return al.block_read(self.path, self.start + entry.data_offsets[1], entry.dtype, entry.shape)
+end
+
+--- Opens a safetensors file and checks its header; tensors are read when asked for.
+local function open(path)
+  local file, reason = open_file(path)
+  if not file then error("al.load: " .. reason, 2) end
+  return file
+end
+
+local function lines(text)
+  local set = {}
+  for line in (text or ""):gmatch "[^\n]+" do set[line] = true end
+  return set
+end
+
+-- Everything in a file: name -> tensor, number, boolean or string.
+local function read_all(file)
+  local numbers, booleans, state = lines(file.metadata[NUMBERS]), lines(file.metadata[BOOLEANS]), {}
+  for _, name in ipairs(file.order) do
+    local t = file:read(name)
+    if (numbers[name] or booleans[name]) and t:numel() == 1 then
+      t = t:item()
+      if booleans[name] then t = t == true or t == 1 end
+    end
+    state[name] = t
+  end
+  for key, value in pairs(file.metadata) do
+    if key ~= NUMBERS and key ~= BOOLEANS then state[key] = value end
+  end
+  return state
+end
+
+-- Moves the entries "prefix.*" out of state into a table of their own.
+local function take(state, prefix)
+  local part, names = {}, {}
+  for name in pairs(state) do
+    if name:sub(1, #prefix + 1) == prefix .. "." then names[#names + 1] = name end
+  end
+  for _, name in ipairs(names) do
+    part[name:sub(#prefix + 2)] = state[name]
+    state[name] = nil
+  end
+  return part, #names
+end
+
+--- Reads a safetensors file: name -> value. With `into`, a table of objects, each object's part is handed to its
+-- load_state_dict (a tensor's to its copy_) and left out of what is returned. `options` go to load_state_dict.
+local function load(path, into, options)
+  if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
+  local file, reason = open_file(path)
+  if not file then error("al.load: " .. reason, 2) end
+  local ok, state = pcall(read_all, file)
+  if not ok then error("al.load: " .. tostring(state), 2) end
+  for name, target in pairs(into or {}) do
+    if al.is_tensor(target) then
+      if not al.is_tensor(state[name]) then error(("al.load: %s holds no tensor %s"):format(path, name), 2) end
+      al.no_grad(function() target:copy_(state[name]) end)
+      state[name] = nil
+    else
+      local part, n = take(state, name)
+      if n == 0 then error(("al.load: %s holds nothing named %s.*"):format(path, name), 2) end
+      if type(target) ~= "table" or not target.load_state_dict then
+        error(("al.load: %s has no load_state_dict"):format(name), 2)
+      end
+      target:load_state_dict(part, options)
+    end
+  end
+  return state
+end
+
+return { save = save, load = load, open = open }
