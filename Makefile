@@ -3,7 +3,7 @@
 # Targets that need packages install them first (.ci/setup) and then call this file again, so that
 # what pkg-config answers is read after set-up. Plain `make` installs nothing: it names the apt line.
 #
-#   VARIANT=release|asan|tsan|faults|luajit   one object tree each under build/; release leaves albedo.so here
+#   VARIANT=release|asan|tsan|luajit   one object tree each under build/; release leaves albedo.so here
 #   V=1 shows the commands, WERROR=1 makes warnings fatal, CFLAGS=... adds flags
 
 VARIANT ?= release
@@ -39,8 +39,6 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(VARIANT),tsan)
 OPT := -O1 -g
 SAN := -fsanitize=thread
-else ifeq ($(VARIANT),faults)
-OPT := -O1 -g -DAL_FAULTS
 endif
 BLAS_PKG := $(if $(NO_BLAS),,openblas)
 override CFLAGS := -std=gnu11 $(OPT) -fPIC -fopenmp -fno-math-errno -fno-trapping-math -fno-semantic-interposition \
@@ -131,7 +129,7 @@ $(B)/spec/%: spec/c/%.c $(CORE_OBJ) $(B)/compile.flags $(B)/link.flags
 tests: $(TESTS)
 	@:
 
--include $(CORE_OBJ:.o=.d) $(LUA_OBJ:.o=.d) $(TESTS:=.d) $(wildcard $(B)/plugin/*/*.d)
+-include $(patsubst %.o,%.d,$(CORE_OBJ) $(LUA_OBJ)) $(TESTS:=.d) $(wildcard $(B)/plugin/*/*.d)
 
 # --- set-up, test, check ------------------------------------------------------------------------
 setup:                    ## install by apt what is missing to build, test and run
@@ -193,5 +191,5 @@ size:                     ## lines a file, bytes of what is built
 	@ls -l albedo.so lua/albedo/native/*.so 2>/dev/null | awk '{ print $$5, $$9; s += $$5 } END { print s + 0, "bytes in all" }'
 
 help:                     ## this list
-	@echo 'make TARGET [VARIANT=release|asan|tsan|faults|luajit] [V=1] [WERROR=1]'
+	@echo 'make TARGET [VARIANT=release|asan|tsan|luajit] [V=1] [WERROR=1]'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile

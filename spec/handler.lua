@@ -7,11 +7,11 @@
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()
-  local write, clock = io.write, os.clock
+  local write, clock = io.write, require "system".monotime
   local getenv, open = os.getenv, io.open
 
   local result_path = getenv "ALBEDO_RESULT"
-  local whole = getenv "ALBEDO_WHOLE" ~= nil -- no filter: then an empty spec file is a mistake
+  local whole = getenv "ALBEDO_WHOLE" == "1" -- no filter: then an empty spec file is a mistake
   local total = {
     passed = tonumber(getenv "ALBEDO_C_PASSED") or 0,
     failed = tonumber(getenv "ALBEDO_C_FAILED") or 0,
@@ -53,7 +53,7 @@ return function(options)
       fail(element.name, "(the file)", "holds no test")
     end
     local skips = file.skipped > 0 and (", %d skipped"):format(file.skipped) or ""
-    write(("%-4s %-44s %4d passed, %d failed%s  %.2f s cpu\n"):format(
+    write(("%-4s %-44s %4d passed, %d failed%s  %.2f s\n"):format(
       file.failed == 0 and "ok" or "NOT", file.name, file.passed, file.failed, skips,
       clock() - file.start))
     io.flush()
