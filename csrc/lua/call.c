@@ -28,14 +28,14 @@ static bool is_integer(lua_State *L, int i, int64_t *v) {
 
 /* A dim counted from 1, or from the end when negative, as C counts it. */
 static int64_t read_dim(lua_State *L, const parsed *p, const al_param *param, int i) {
-  int64_t d;
+  int64_t d = 0;
   if (!is_integer(L, i, &d)) wrong(L, p, param, "a dim (an integer)", i);
   if (d == 0) al_raise(L, STATE(L), "%s: %s is 0, dims count from 1", p->name, param->name);
   return d > 0 ? d - 1 : d;
 }
 
 static void add_int(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i) {
-  int64_t v;
+  int64_t v = 0;
   if (param->kind == AL_K_DIMS) v = read_dim(L, p, param, i);
   else if (!is_integer(L, i, &v)) wrong(L, p, param, "integers", i);
   if (p->c.pooled == AL_MAX_INTS) al_raise(L, STATE(L), "%s: %s is too long", p->name, param->name);

@@ -105,7 +105,9 @@ local parts = {
   report = true, lab = true, cli = true, io = true, progress = true, sim = true, classical = true, help = true,
 }
 -- Functions that live in a part, under the names scripts use.
-local homes = { save = "io", load = "io", save_tensors = "io", load_tensors = "io" }
+local homes = {
+  save = "io", load = "io", save_tensors = "io", load_tensors = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
+}
 
 setmetatable(al, {
   __index = function(_, name)
