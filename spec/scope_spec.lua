@@ -1,0 +1,140 @@
+local al = require "albedo"
+
+local function live()
+  collectgarbage()
+  collectgarbage()
+  return al.memory().blocks
+end
+
+describe("a scope", function()
+  it("releases what was made inside, and nothing else", function()
+    local before = al.ones(3)
+    local s = al.scope()
+    local inside = al.ones(3)
+    local kept = al.keep(al.ones(2))
+    s:close()
+    s:close()
+    assert.is_false(al.alive(inside))
+    assert.error_matches(function() return inside + 1 end, "al.keep")
+    assert.equal("tensor(released: its scope closed)", tostring(inside))
+    assert.equal(3, before:sum():item())
+    assert.equal(2, kept:sum():item())
+  end)
+
+  it("runs a function and keeps its results", function()
+    local inner
+    local y, n = al.scope(function(a)
+      inner = a * 2
+      return inner + 1, 7
+    end, al.ones(2))
+    assert.same({ 3, 3 }, y:totable())
+    assert.equal(7, n)
+    assert.is_false(al.alive(inner))
+    local ok, message = pcall(al.scope, function()
+      inner = al.ones(2)
+      error("stop", 0)
+    end)
+    assert.is_false(ok)
+    assert.equal("stop", message)
+    assert.is_false(al.alive(inner))
+  end)
+
+  it("nests, and closes the inner ones with the outer", function()
+    local outer = al.scope()
+    local a = al.ones(1)
+    local inner = al.scope()
+    local b = al.ones(1)
+    local c = al.keep(al.ones(1))
+    outer:close()
+    assert.is_false(al.alive(a))
+    assert.is_false(al.alive(b))
+    assert.is_false(al.alive(c) and inner == nil)
+    local d = al.ones(1)
+    assert.is_true(al.alive(d))
+  end)
+
+  it("belongs to its coroutine; an abandoned one closes when collected", function()
+    local made
+    local blocks = live()
+    local co = coroutine.create(function()
+      al.scope_open()
+      made = al.ones(4)
+      coroutine.yield()
+    end)
+    coroutine.resume(co)
+    local outside = al.ones(1)
+    assert.is_true(al.alive(made))
+    co = nil
+    live()
+    live()
+    assert.is_false(al.alive(made))
+    assert.is_true(al.alive(outside))
+    made, outside = nil, nil
+    assert.equal(blocks, live())
+  end)
+
+  it("does not take gradients away", function()
+    local x = al.tensor({ 1, 2 }, { requires_grad = true })
+    al.scope(function() (x * 2):sum():backward() end)
+    assert.same({ 2, 2 }, x.grad:totable())
+  end)
+
+  it("leaves no block behind", function()
+    local blocks = live()
+    al.scope(function()
+      local x = al.tensor({ 1, 2 }, { requires_grad = true });
+      (x:exp() * x):sum():backward()
+    end)
+    assert.equal(blocks, live())
+  end)
+end)
+
+describe("the soft limit", function()
+  it("bounds a loop that opens no scope", function()
+    live()
+    al.memory_trim()
+    al.memory_reset_peak()
+    local before = al.memory().live
+    for _ = 1, 400 do
+      local t = al.zeros(512, 1024) -- 2 MB
+      t = t + 1
+    end
+    assert.is_true(al.memory().peak - before < 140 * 2 ^ 20, al.memory().peak)
+  end)
+end)
+
+describe("allocation failure", function()
+  it("anywhere in a training step is an error, and leaves no block", function()
+    local function step()
+      local w = al.tensor({ { 1, 2 }, { 3, 4 } }, { requires_grad = true })
+      local x = al.tensor { { 1, 0 }, { 0, 1 }, { 1, 1 } }
+      local y = al.tensor({ 1, 2, 1 }, { dtype = "int64" })
+      local loss = (x:matmul(w):relu() + 1):cross_entropy(y)
+      loss:backward()
+      al.no_grad(function() w:sub_(w.grad * 0.1) end)
+      return w:sum():item()
+    end
+    local expected = step()
+    local blocks, n, failures = live(), 0, 0
+    repeat
+      n = n + 1
+      al.fault_after(n, 1000000)
+      local ok, message = pcall(step)
+      al.fault_after(0)
+      if not ok then
+        failures = failures + 1
+        assert.is_truthy(tostring(message):find("out of memory", 1, true), message)
+      end
+      assert.equal(blocks, live(), "after failure of allocation " .. n)
+      assert.is_true(n < 2000)
+    until ok
+    assert.is_true(failures > 20)
+    assert.equal(expected, step())
+  end)
+
+  it("is survived where collecting makes room", function()
+    al.fault_after(1, 1)
+    assert.same({ 2, 2 }, (al.ones(2) + 1):totable())
+    al.fault_after(0)
+  end)
+end)
