@@ -1,4 +1,4 @@
--- The runner itself: what must not pass for success. Each case is a small suite in its own file.
+-- The runner itself: what must not pass for success. Each case is a suite in a file of its own.
 local function run(body, ctest)
   local name = os.tmpname()
   local spec = name .. ".lua" -- busted reads nothing else
