@@ -242,7 +242,7 @@ static int adaptive_forward(al_call *c) {
   }
   static const int64_t none[] = {0};
   if (even) return al_ret(c, al_apply(&al_op_avg_pool, x, kernel, n, kernel, n, none, 1, 0, 1));
-  for (int i = 0; x && i < n; i++) x = al_apply(&al_op_resample, x, (int64_t)i + 2, size[3 - n + i], "area", 0, 0.0);
+  for (int i = 0; x && i < n; i++) x = al_apply(&al_op_resample, x, (int64_t)i + 2, size[3 - n + i], "area", 0, 0);
   return al_ret(c, x);
 }
 
