@@ -1,0 +1,109 @@
+/* norm.c: sums and affine maps for batch, group and layer normalisation; see norm.h. */
+#ifndef AL_REAL
+#include "norm.h"
+
+#include "kernel.h"
+
+enum { BLOCK = 2048 };
+#define AL_REAL 32
+#include "norm.c"
+#undef AL_REAL
+#define AL_REAL 64
+#include "norm.c"
+
+#define LOOPS(bits)                                                                                \
+  { moments_##bits, dots_##bits, scale_##bits, scale_by_##bits, blend_##bits, gather_##bits }
+const al_norm_kernels AL_K(al_norm) = {LOOPS(f32), LOOPS(f64)};
+
+#else
+#include "real.h"
+
+/* Lanes are added in one order, whatever their number. */
+AL_INLINE double AL_S(total)(rvec v) {
+  double s = 0;
+  for (int i = 0; i < LANES; i++) s += (double)v[i];
+  return s;
+}
+
+static void AL_S(moments)(const void *from, int64_t n, double mid, double *sum) {
+  const real shift = (real)mid;
+  for (const real *x = from; n > 0; x += BLOCK, n -= BLOCK) {
+    int64_t len = al_min(n, BLOCK), i = 0;
+    rvec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+    for (; i + 2 * LANES <= len; i += 2 * LANES) {
+      rvec u = AL_S(load)(x + i) - shift, v = AL_S(load)(x + i + LANES) - shift;
+      s0 += u, s1 += v;
+      q0 += u * u, q1 += v * v;
+    }
+    sum[0] += AL_S(total)(s0 + s1);
+    sum[1] += AL_S(total)(q0 + q1);
+    for (; i < len; i++) {
+      real u = x[i] - shift;
+      sum[0] += (double)u;
+      sum[1] += (double)(u * u);
+    }
+  }
+}
+
+AL_INLINE void AL_S(dots_of)(const real *g, const real *w, const real *x, int64_t len, real shift, double *sum, bool weighs) {
+  int64_t i = 0;
+  rvec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
+  for (; i + 2 * LANES <= len; i += 2 * LANES) {
+    rvec u = AL_S(load)(g + i), v = AL_S(load)(g + i + LANES);
+    if (weighs) u *= AL_S(load)(w + i), v *= AL_S(load)(w + i + LANES);
+    s0 += u, s1 += v;
+    q0 += u * (AL_S(load)(x + i) - shift);
+    q1 += v * (AL_S(load)(x + i + LANES) - shift);
+  }
+  sum[0] += AL_S(total)(s0 + s1);
+  sum[1] += AL_S(total)(q0 + q1);
+  for (; i < len; i++) {
+    real u = weighs ? g[i] * w[i] : g[i];
+    sum[0] += (double)u;
+    sum[1] += (double)(u * (x[i] - shift));
+  }
+}
+
+static void AL_S(dots)(const void *g, const void *w, const void *x, int64_t n, double mid, double *sum) {
+  for (int64_t i = 0; i < n; i += BLOCK) {
+    int64_t len = al_min(n - i, BLOCK);
+    if (w) AL_S(dots_of)((const real *)g + i, (const real *)w + i, (const real *)x + i, len, (real)mid, sum, true);
+    else AL_S(dots_of)((const real *)g + i, NULL, (const real *)x + i, len, (real)mid, sum, false);
+  }
+}
+
+static void AL_S(scale)(const void *from, void *to, int64_t n, double mean, double scale, double shift) {
+  const real *x = from, m = (real)mean, a = (real)scale, b = (real)shift;
+  real *restrict y = to;
+  for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + b;
+}
+
+static void AL_S(scale_by)(const void *from, const void *weight, const void *bias, void *to, int64_t n, double mean,
+                           double scale) {
+  const real *x = from, *w = weight, *b = bias, m = (real)mean, a = (real)scale;
+  real *restrict y = to;
+  if (w && b)
+    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a * w[i] + b[i];
+  else if (w)
+    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a * w[i];
+  else
+    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + (b ? b[i] : 0);
+}
+
+static void AL_S(blend)(const void *grad, const void *weight, const void *from, void *to, int64_t n, double mean, double a0,
+                        double b0, double c0) {
+  const real *g = grad, *w = weight, *x = from, m = (real)mean, a = (real)a0, b = (real)b0, c = (real)c0;
+  real *restrict gx = to;
+  if (w)
+    for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] * w[i] + b * (x[i] - m) + c;
+  else
+    for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] + b * (x[i] - m) + c;
+}
+
+static void AL_S(gather)(const void *grad, const void *from, double *restrict gw, double *restrict gb, int64_t n, double mean,
+                         double scale) {
+  const real *g = grad, *x = from, m = (real)mean, a = (real)scale;
+  for (int64_t i = 0; gw && i < n; i++) gw[i] += (double)(g[i] * (x[i] - m) * a);
+  for (int64_t i = 0; gb && i < n; i++) gb[i] += (double)g[i];
+}
+#endif
