@@ -162,7 +162,7 @@ typedef struct al_arg {
 } al_arg;
 
 typedef struct al_param {
-  char name[16];
+  char name[20];
   al_kind kind;
   bool optional;  /* may be absent */
   bool named;     /* stands in braces: only by name, in the trailing table */
