@@ -1,5 +1,5 @@
-// Which algorithm a convolution runs. An empty output or sum is answered here, so that the algorithms
-// see at least one image, one channel, one pixel and one tap.
+// Which algorithm a convolution runs. An empty output or sum is answered here, so that the
+// algorithms see at least one image, one channel, one pixel and one tap.
 #ifndef AL_REAL
 #include "conv.h"
 
@@ -10,7 +10,8 @@ static bool depthwise(const al_conv *cv) {
 }
 
 static bool empty(const al_conv *cv) {
-  return !cv->n || !cv->c || !cv->k || !al_volume(cv->in) || !al_volume(cv->out) || !al_volume(cv->ker);
+  return !cv->n || !cv->c || !cv->k || !al_volume(cv->in) || !al_volume(cv->out) ||
+         !al_volume(cv->ker);
 }
 
 #define AL_REAL 32
@@ -19,13 +20,14 @@ static bool empty(const al_conv *cv) {
 #include "conv.c"
 
 const al_conv_kernels AL_K(al_conv) = {
-  forward_f32, grad_input_f32, grad_weight_f32, forward_f64, grad_input_f64, grad_weight_f64,
+    forward_f32, grad_input_f32, grad_weight_f32, forward_f64, grad_input_f64, grad_weight_f64,
 };
 
 #else
 #include "real.h"
 
-static int AL_S(forward)(const al_conv *cv, const real *x, const real *w, const real *b, real *y) {
+static int AL_S(forward)(const al_conv *cv, const real *x, const real *w, const real *b,
+                         real *y) {
   if (empty(cv)) {
     int64_t plane = al_volume(cv->out);
     for (int64_t i = 0; i < cv->n * cv->k * plane; i++) y[i] = b ? b[i / plane % cv->k] : 0;

@@ -2,10 +2,10 @@
 //
 //   y[n][k][o] = b[k] + sum over c, t of w[k][c][t] x[n][g C/G + c][o * stride + t * dil - pad]
 //
-// x is (n, c, in), y (n, k, out), w (k, c / groups, ker), all contiguous; positions outside x count as
-// zero. `pad` is the padding before; the padding after is whatever `out` implies. Each function returns
-// 0, or -1 when workspace could not be had (the allocator's error stands). Results are the same bits
-// for every number of threads.
+// x is (n, c, in), y (n, k, out), w (k, c / groups, ker), all contiguous; positions outside x
+// count as zero. `pad` is the padding before; the padding after is whatever `out` implies. Each
+// function returns 0, or -1 when workspace could not be had (the allocator's error stands).
+// Results are the same bits for every number of threads.
 #ifndef AL_KERNEL_CONV_H
 #define AL_KERNEL_CONV_H
 
@@ -25,7 +25,8 @@ typedef struct al_conv_kernels {
   int (*grad_input_f32)(const al_conv *, const float *gy, const float *w, float *gx);
   // gw = the gradient in w, overwritten.
   int (*grad_weight_f32)(const al_conv *, const float *x, const float *gy, float *gw);
-  int (*forward_f64)(const al_conv *, const double *x, const double *w, const double *b, double *y);
+  int (*forward_f64)(const al_conv *, const double *x, const double *w, const double *b,
+                     double *y);
   int (*grad_input_f64)(const al_conv *, const double *gy, const double *w, double *gx);
   int (*grad_weight_f64)(const al_conv *, const double *x, const double *gy, double *gw);
 } al_conv_kernels;

@@ -1,6 +1,6 @@
-// Depthwise convolution, one channel in and one out a group: c = k = groups. There is no sum over
-// channels to feed a matrix product, so each plane is convolved directly from its window (window.h),
-// every tap being a shifted vector load.
+// Depthwise convolution, one channel in and one out a group: c = k = groups. There is no sum
+// over channels to feed a matrix product, so each plane is convolved directly from its window
+// (window.h), every tap being a shifted vector load.
 #ifndef AL_REAL
 #include <omp.h>
 
@@ -8,7 +8,7 @@
 #include "conv_parts.h"
 #include "window.h"
 
-enum { PLANE = 8 << 10 };  // pixels of a chunk, at most about
+enum { PLANE = 8 << 10 }; // pixels of a chunk, at most about
 
 #define AL_REAL 32
 #include "conv_depthwise.c"
@@ -19,7 +19,7 @@ enum { PLANE = 8 << 10 };  // pixels of a chunk, at most about
 #include "real.h"
 #include "window.h"
 
-enum { AL_S(RUN) = 4, AL_S(TAPS) = 9 };  // vectors of a run of pixels; taps summed together
+enum { AL_S(RUN) = 4, AL_S(TAPS) = 9 }; // vectors of a run of pixels; taps summed together
 
 // y[x * s] = bias + sum over t of w[t] v[off[t] + x], x < n. Reads v up to a run past the end.
 static void AL_S(row)(const real *v, const int64_t *off, const real *w, int64_t taps, real bias,
@@ -51,7 +51,8 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
                       const real *bias, real *dst) {
   window win;
   int64_t taps = ax[0].taps * ax[1].taps * ax[2].taps, all = al_volume(cv->ker);
-  int64_t *table = al_alloc((size_t)(al_window_table(ax) + taps + 1) * sizeof *table), *off = table;
+  int64_t *table = al_alloc((size_t)(al_window_table(ax) + taps + 1) * sizeof *table),
+          *off = table;
   if (!table) return -1;
   al_window_init(&win, ax, table + taps);
   al_window_cut(&win, PLANE);
@@ -74,11 +75,12 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
         AL_S(window_fill)(&win, &c, src + q * from, v);
         for (int64_t d = 0; d < c.len[0]; d++)
           for (int64_t h = 0; h < c.len[1]; h++) {
-            int64_t at = (ax[0].first + (c.at[0] + d) * ax[0].stride) * ax[1].dst + ax[1].first +
-                         (c.at[1] + h) * ax[1].stride;
+            int64_t at = (ax[0].first + (c.at[0] + d) * ax[0].stride) * ax[1].dst +
+                         ax[1].first + (c.at[1] + h) * ax[1].stride;
             real *y = dst + q * to + at * ax[2].dst + ax[2].first + c.at[2] * ax[2].stride;
-            AL_S(row)(v + (d * win.size[1] + h) * win.size[2], off, wt, taps, bias ? bias[k] : 0, y,
-                      c.len[2], ax[2].stride);
+            AL_S(row)
+            (v + (d * win.size[1] + h) * win.size[2], off, wt, taps, bias ? bias[k] : 0, y,
+             c.len[2], ax[2].stride);
           }
       }
     }
@@ -87,9 +89,9 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
   return 0;
 }
 
-int AL_R(al_conv_depthwise_forward)(const al_conv *cv, const real *x, const real *w, const real *b,
-                                    real *y) {
-  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+int AL_R(al_conv_depthwise_forward)(const al_conv *cv, const real *x, const real *w,
+                                    const real *b, real *y) {
+  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
   return AL_S(pass)(cv, ax, x, w, b, y);
 }
 
@@ -100,7 +102,8 @@ int AL_R(al_conv_depthwise_input)(const al_conv *cv, const real *gy, const real 
       for (r[2] = 0; r[2] < cv->stride[2]; r[2]++) {
         axis ax[3];
         for (int i = 0; i < 3; i++) ax[i] = al_axis_input(cv, i, r[i]);
-        if (ax[0].grid && ax[1].grid && ax[2].grid && AL_S(pass)(cv, ax, gy, w, NULL, gx)) return -1;
+        if (ax[0].grid && ax[1].grid && ax[2].grid && AL_S(pass)(cv, ax, gy, w, NULL, gx))
+          return -1;
       }
   return 0;
 }
@@ -122,9 +125,10 @@ AL_INLINE void AL_S(dot)(const real *g, const real *v, const int64_t *off, int64
 
 int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {
   window win;
-  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
   int64_t taps = al_volume(cv->ker), padded = al_round_up(taps, AL_S(TAPS));
-  int64_t *table = al_alloc((size_t)(al_window_table(ax) + padded) * sizeof *table), *off = table;
+  int64_t *table = al_alloc((size_t)(al_window_table(ax) + padded) * sizeof *table),
+          *off = table;
   if (!table) return -1;
   al_window_init(&win, ax, table + padded);
   al_window_cut(&win, PLANE);
@@ -142,13 +146,14 @@ int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real 
         chunk c = al_window_chunk(&win, b);
         AL_S(window_fill)(&win, &c, x + (n * cv->groups + k) * from, v);
         for (int64_t t0 = 0; t0 < taps; t0 += AL_S(TAPS)) {
-          rvec acc[AL_S(TAPS)] = { { 0 } };
-          real tail[AL_S(TAPS)] = { 0 };
+          rvec acc[AL_S(TAPS)] = {{0}};
+          real tail[AL_S(TAPS)] = {0};
           for (int64_t d = 0; d < c.len[0]; d++)
             for (int64_t h = 0; h < c.len[1]; h++) {
               int64_t row = ((c.at[0] + d) * ax[1].grid + c.at[1] + h) * ax[2].grid + c.at[2];
-              AL_S(dot)(gy + (n * cv->groups + k) * to + row,
-                        v + (d * win.size[1] + h) * win.size[2], off + t0, c.len[2], acc, tail);
+              AL_S(dot)
+              (gy + (n * cv->groups + k) * to + row, v + (d * win.size[1] + h) * win.size[2],
+               off + t0, c.len[2], acc, tail);
             }
           for (int64_t t = 0; t < al_min(AL_S(TAPS), taps - t0); t++) {
             for (int i = 0; i < (int)LANES; i++) tail[t] += acc[t][i];

@@ -1,15 +1,17 @@
-// Any convolution, and its gradient in the input, as matrix products over a window read in place.
+// Any convolution, and its gradient in the input, as matrix products over a window read in
+// place.
 //
-// The output rows are channels, the columns pixels, the sum runs over (channel, tap). A task takes a box
-// of pixels of one image and a range of output channels. For each block of source channels it copies
-// their window (window.h), about the size of the L1 to L2 caches, then runs the register tile (tile.h)
-// over it; sums of a box stay in a private buffer until its last channel block, and leave in one go with
-// the bias added. Weights are packed once a call.
+// The output rows are channels, the columns pixels, the sum runs over (channel, tap). A task
+// takes a box of pixels of one image and a range of output channels. For each block of source
+// channels it copies their window (window.h), about the size of the L1 to L2 caches, then runs
+// the register tile (tile.h) over it; sums of a box stay in a private buffer until its last
+// channel block, and leave in one go with the bias added. Weights are packed once a call.
 //
-// The gradient in the input gathers too, with no scattered addition: the positions of x with the same
-// (position + pad) mod stride form a grid on which one subset of the taps contributes,
+// The gradient in the input gathers too, with no scattered addition: the positions of x with
+// the same (position + pad) mod stride form a grid on which one subset of the taps contributes,
 //   gx[c][p] = sum over k, t of w[k][c][t] gy[k][(p + pad - t * dil) / stride],
-// so each residue is one pass with step 1. Stride 1 has one residue: a convolution with flipped taps.
+// so each residue is one pass with step 1. Stride 1 has one residue: a convolution with flipped
+// taps.
 #ifndef AL_REAL
 #include <omp.h>
 
@@ -18,21 +20,23 @@
 #include "window.h"
 
 enum {
-  DEPTH = 288,          // terms of a sum between two visits of the accumulators, about: L1 holds the tile's B
-  SUMS = 64 << 10,      // accumulators of a task, at most about
-  WINDOW = 32 << 10,    // elements of a window, about
-  ROWS = 256,           // output channels of a task, at most
-  TASKS = 16            // wanted at least, to share among threads
+  DEPTH = 288,     // terms of a sum between two visits of the accumulators, about: L1 holds the
+                   // tile's B
+  SUMS = 64 << 10, // accumulators of a task, at most about
+  WINDOW = 32 << 10, // elements of a window, about
+  ROWS = 256,        // output channels of a task, at most
+  TASKS = 16         // wanted at least, to share among threads
 };
 
 // One pass: what to compute and how it is cut. Offsets in elements.
 typedef struct pass {
   window win;
-  int64_t n, groups, rows, chans;        // a group: `rows` output channels from `chans` source channels
-  int64_t w_row, w_chan, w_group;        // strides of the weight
-  int64_t block, blocks;                 // source channels of a block, how many blocks
-  int64_t panels, task_panels, splits;   // row panels, of a task, ranges of them
-  int64_t columns;                       // accumulators a row of a task has at most
+  int64_t n, groups, rows,
+      chans; // a group: `rows` output channels from `chans` source channels
+  int64_t w_row, w_chan, w_group;      // strides of the weight
+  int64_t block, blocks;               // source channels of a block, how many blocks
+  int64_t panels, task_panels, splits; // row panels, of a task, ranges of them
+  int64_t columns;                     // accumulators a row of a task has at most
 } pass;
 
 static void plan(pass *p, int64_t mr, int64_t tile, int64_t slack) {
@@ -51,8 +55,9 @@ static void plan(pass *p, int64_t mr, int64_t tile, int64_t slack) {
   p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2], tile) + slack;
 }
 
-// The pixels of a chunk as vectors into its window: one run over the padded rows, junk between them
-// included, or row by row, whichever has fewer. `pitch[]` are the places of a depth and of a row.
+// The pixels of a chunk as vectors into its window: one run over the padded rows, junk between
+// them included, or row by row, whichever has fewer. `pitch[]` are the places of a depth and of
+// a row.
 typedef struct layout {
   int64_t vectors, depth, row;
   bool flat;
@@ -62,8 +67,8 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
   int64_t span = ((c->len[0] - 1) * w->size[1] + c->len[1] - 1) * w->size[2] + c->len[2];
   int64_t flat = al_ceil_div(span, lanes), wide = al_ceil_div(c->len[2], lanes);
   int64_t each = c->len[0] * c->len[1] * wide;
-  if (flat <= each) return (layout){ flat, w->size[1] * w->size[2], w->size[2], true };
-  return (layout){ each, c->len[1] * wide * lanes, wide * lanes, false };
+  if (flat <= each) return (layout){flat, w->size[1] * w->size[2], w->size[2], true};
+  return (layout){each, c->len[1] * wide * lanes, wide * lanes, false};
 }
 
 #define AL_REAL 32
@@ -77,8 +82,8 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
 #include "window.h"
 
 // Weights of one row panel of one channel block, (channel, tap) by mr rows.
-static void AL_S(pack)(const pass *p, const real *w, int64_t c0, int64_t c1, int64_t m0, int64_t m1,
-                       real *a) {
+static void AL_S(pack)(const pass *p, const real *w, int64_t c0, int64_t c1, int64_t m0,
+                       int64_t m1, real *a) {
   for (int64_t c = c0; c < c1; c++)
     for (int64_t t = 0; t < p->win.taps; t++) {
       const real *s = w + c * p->w_chan + al_window_tap(&p->win, t);
@@ -98,9 +103,10 @@ static void AL_S(pack_all)(const pass *p, const real *w, real *a) {
       }
 }
 
-// Writes the finished sums of rows m0..m1 of a chunk: dst is the image's first channel of the group.
-static void AL_S(write_out)(const pass *p, const chunk *c, layout l, const real *sums, int64_t m0,
-                            int64_t m1, const real *bias, real *dst) {
+// Writes the finished sums of rows m0..m1 of a chunk: dst is the image's first channel of the
+// group.
+static void AL_S(write_out)(const pass *p, const chunk *c, layout l, const real *sums,
+                            int64_t m0, int64_t m1, const real *bias, real *dst) {
   const axis *a = p->win.ax;
   int64_t plane = a[0].dst * a[1].dst * a[2].dst, s = a[2].stride;
   for (int64_t m = m0; m < m1; m++, sums += p->columns) {
@@ -128,9 +134,9 @@ typedef struct AL_S(bench) {
 } AL_S(bench);
 
 // One task: box `box` of image n, group g, row range `part`. src and dst are whole tensors.
-static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t part, const real *src,
-                       const real *packed, const int64_t *off, const real *bias, real *dst,
-                       AL_S(bench) t) {
+static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t part,
+                       const real *src, const real *packed, const int64_t *off,
+                       const real *bias, real *dst, AL_S(bench) t) {
   const window *w = &p->win;
   const axis *a = w->ax;
   chunk c = al_window_chunk(w, box);
@@ -138,8 +144,9 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   int64_t vectors = al_round_up(l.vectors, NV), wide = al_ceil_div(c.len[2], LANES);
   for (int64_t v = 0; v < vectors; v++) {
     int64_t u = al_min(v, l.vectors - 1), r = u / wide;
-    t.base[v] = l.flat ? u * LANES
-                       : (r / c.len[1] * w->size[1] + r % c.len[1]) * w->size[2] + u % wide * LANES;
+    t.base[v] =
+        l.flat ? u * LANES
+               : (r / c.len[1] * w->size[1] + r % c.len[1]) * w->size[2] + u % wide * LANES;
   }
   int64_t i0 = part * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
   int64_t first = AL_S(panel)(p->rows, i0), last = AL_S(panel)(p->rows, i1);
@@ -147,22 +154,24 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block), kc = (c1 - c0) * w->taps;
     for (int64_t k = c0; k < c1; k++)
-      AL_S(window_fill)(w, &c, src + ((n * p->groups + g) * p->chans + k) * plane,
-                        t.win + (k - c0) * w->plane);
+      AL_S(window_fill)
+      (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
     const real *block = packed + (g * p->rows * p->chans + c0 * p->rows) * w->taps;
     for (int64_t v = 0; v < vectors; v += NV) {
       const real *b[NV];
       for (int j = 0; j < NV; j++) b[j] = t.win + t.base[v + j];
       for (int64_t i = i0; i < i1; i++) {
         int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
-        AL_S(tile)((int)(m1 - m0), kc, block + m0 * kc, b, off,
-                   t.sums + (m0 - first) * p->columns + v * LANES, p->columns, c0 > 0);
+        AL_S(tile)
+        ((int)(m1 - m0), kc, block + m0 * kc, b, off,
+         t.sums + (m0 - first) * p->columns + v * LANES, p->columns, c0 > 0);
       }
     }
   }
   int64_t outs = a[0].dst * a[1].dst * a[2].dst;
-  AL_S(write_out)(p, &c, l, t.sums, first, last, bias ? bias + g * p->rows : NULL,
-                  dst + (n * p->groups + g) * p->rows * outs);
+  AL_S(write_out)
+  (p, &c, l, t.sums, first, last, bias ? bias + g * p->rows : NULL,
+   dst + (n * p->groups + g) * p->rows * outs);
 }
 
 // Runs a pass. The axes may have no taps at all: the output is then the bias.
@@ -173,9 +182,11 @@ static int AL_S(run)(pass *p, const axis *ax, const real *src, const real *w, co
   al_window_init(&p->win, ax, table);
   plan(p, MR, NV * LANES, 2 * NV * LANES);
   int64_t threads = omp_get_max_threads(), taps = p->win.taps;
-  int64_t lead = al_round_up(p->block * p->win.plane + p->columns, 64);   // the last tile reads past the window
+  int64_t lead = al_round_up(p->block * p->win.plane + p->columns,
+                             64); // the last tile reads past the window
   int64_t sums = al_round_up(al_min(p->rows, p->task_panels * MR) * p->columns, 64);
-  real *packed = al_alloc((size_t)al_max(1, p->groups * p->rows * p->chans * taps) * sizeof *packed);
+  real *packed =
+      al_alloc((size_t)al_max(1, p->groups * p->rows * p->chans * taps) * sizeof *packed);
   real *room = al_alloc((size_t)(threads * (lead + sums)) * sizeof *room);
   int64_t *off = al_alloc((size_t)(p->block * taps + threads * p->columns + 1) * sizeof *off);
   int bad = !packed || !room || !off ? -1 : 0;
@@ -187,8 +198,9 @@ static int AL_S(run)(pass *p, const axis *ax, const real *src, const real *w, co
 #pragma omp parallel
     {
       int64_t id = omp_get_thread_num();
-      AL_S(bench) t = { room + id * (lead + sums), room + id * (lead + sums) + lead,
-                        off + p->block * taps + id * p->columns };
+      AL_S(bench)
+      t = {room + id * (lead + sums), room + id * (lead + sums) + lead,
+           off + p->block * taps + id * p->columns};
       memset(t.win, 0, (size_t)lead * sizeof *t.win);
 #pragma omp for collapse(4) schedule(dynamic)
       for (int64_t n = 0; n < p->n; n++)
@@ -205,10 +217,15 @@ static int AL_S(run)(pass *p, const axis *ax, const real *src, const real *w, co
 int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, const real *b,
                                real *y) {
   int64_t taps = al_volume(cv->ker), cg = cv->c / cv->groups, kg = cv->k / cv->groups;
-  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
   al_axis_join(ax);
-  pass p = { .n = cv->n, .groups = cv->groups, .rows = kg, .chans = cg,
-             .w_row = cg * taps, .w_chan = taps, .w_group = kg * cg * taps };
+  pass p = {.n = cv->n,
+            .groups = cv->groups,
+            .rows = kg,
+            .chans = cg,
+            .w_row = cg * taps,
+            .w_chan = taps,
+            .w_group = kg * cg * taps};
   return AL_S(run)(&p, ax, x, w, b, y);
 }
 
@@ -222,8 +239,13 @@ int AL_R(al_conv_gemm_input)(const al_conv *cv, const real *gy, const real *w, r
         for (int i = 0; i < 3; i++) ax[i] = al_axis_input(cv, i, r[i]);
         if (!ax[0].grid || !ax[1].grid || !ax[2].grid) continue;
         al_axis_join(ax);
-        pass p = { .n = cv->n, .groups = cv->groups, .rows = cg, .chans = kg,
-                   .w_row = taps, .w_chan = cg * taps, .w_group = kg * cg * taps };
+        pass p = {.n = cv->n,
+                  .groups = cv->groups,
+                  .rows = cg,
+                  .chans = kg,
+                  .w_row = taps,
+                  .w_chan = cg * taps,
+                  .w_group = kg * cg * taps};
         if (AL_S(run)(&p, ax, gy, w, NULL, gx)) return -1;
       }
   return 0;

@@ -1,24 +1,26 @@
-// The algorithms conv.c chooses from, one file each. All overwrite their output, return 0 or -1.
+// The algorithms conv.c chooses from, one file each. All overwrite their output, return 0 or
+// -1.
 #ifndef AL_KERNEL_CONV_PARTS_H
 #define AL_KERNEL_CONV_PARTS_H
 
 #include "conv.h"
 #include "kernel.h"
 
-#define AL_CONV_PARTS(real, suffix)                                                               \
-  /* conv_gemm.c: any convolution, as products with a window read in place. */                    \
-  int AL_K(al_conv_gemm_forward##suffix)(const al_conv *, const real *x, const real *w,           \
-                                         const real *b, real *y);                                 \
-  int AL_K(al_conv_gemm_input##suffix)(const al_conv *, const real *gy, const real *w, real *gx); \
-  /* conv_weight.c: the gradient in the weights of any convolution. */                            \
-  int AL_K(al_conv_gemm_weight##suffix)(const al_conv *, const real *x, const real *gy,           \
-                                        real *gw);                                                \
-  /* conv_depthwise.c: one input and one output channel a group. */                               \
-  int AL_K(al_conv_depthwise_forward##suffix)(const al_conv *, const real *x, const real *w,      \
-                                              const real *b, real *y);                            \
-  int AL_K(al_conv_depthwise_input##suffix)(const al_conv *, const real *gy, const real *w,       \
-                                            real *gx);                                            \
-  int AL_K(al_conv_depthwise_weight##suffix)(const al_conv *, const real *x, const real *gy,      \
+#define AL_CONV_PARTS(real, suffix)                                                          \
+  /* conv_gemm.c: any convolution, as products with a window read in place. */               \
+  int AL_K(al_conv_gemm_forward##suffix)(const al_conv *, const real *x, const real *w,      \
+                                         const real *b, real *y);                            \
+  int AL_K(al_conv_gemm_input##suffix)(const al_conv *, const real *gy, const real *w,       \
+                                       real *gx);                                            \
+  /* conv_weight.c: the gradient in the weights of any convolution. */                       \
+  int AL_K(al_conv_gemm_weight##suffix)(const al_conv *, const real *x, const real *gy,      \
+                                        real *gw);                                           \
+  /* conv_depthwise.c: one input and one output channel a group. */                          \
+  int AL_K(al_conv_depthwise_forward##suffix)(const al_conv *, const real *x, const real *w, \
+                                              const real *b, real *y);                       \
+  int AL_K(al_conv_depthwise_input##suffix)(const al_conv *, const real *gy, const real *w,  \
+                                            real *gx);                                       \
+  int AL_K(al_conv_depthwise_weight##suffix)(const al_conv *, const real *x, const real *gy, \
                                              real *gw);
 
 AL_CONV_PARTS(float, _f32)

@@ -1,11 +1,12 @@
 // The gradient in the weights of any convolution,
 //   gw[k][c][t] = sum over images and pixels q of gy[k][q] x[c][q * stride + t * dil - pad].
 //
-// The sum over pixels is long and the result small, so pixels are cut in chunks, chunks dealt to a fixed
-// number of partial sums, and partials added in order: the cut depends on shapes only, hence so do the
-// bits. A task is one partial of one group for a range of output channels. For each chunk it transposes
-// gy to panels (pixel, channel vector), fills the window of x (window.h) a block of channels at a time,
-// and accumulates (MR rows of (channel, tap)) x (NV vectors of output channels) in registers.
+// The sum over pixels is long and the result small, so pixels are cut in chunks, chunks dealt
+// to a fixed number of partial sums, and partials added in order: the cut depends on shapes
+// only, hence so do the bits. A task is one partial of one group for a range of output
+// channels. For each chunk it transposes gy to panels (pixel, channel vector), fills the window
+// of x (window.h) a block of channels at a time, and accumulates (MR rows of (channel, tap)) x
+// (NV vectors of output channels) in registers.
 #ifndef AL_REAL
 #include <omp.h>
 
@@ -14,19 +15,20 @@
 #include "window.h"
 
 enum {
-  PIXELS = 256,        // of a chunk, about
-  WINDOW = 32 << 10,   // elements of a window, about
-  PARTIALS = 16,       // partial sums, at most
-  TASKS = 16,          // wanted at least
-  SUMS = 4 << 20       // elements of all partials together, at most about
+  PIXELS = 256,      // of a chunk, about
+  WINDOW = 32 << 10, // elements of a window, about
+  PARTIALS = 16,     // partial sums, at most
+  TASKS = 16,        // wanted at least
+  SUMS = 4 << 20     // elements of all partials together, at most about
 };
 
 typedef struct weight_plan {
   window win;
-  int64_t n, groups, kg, cg, taps, terms;   // terms = cg * taps, the rows of a partial
-  int64_t boxes;                            // chunks of an image
-  int64_t block;                            // channels of x whose window is held at once
-  int64_t partials, parts, width;           // partial sums, ranges of output channels, padded width of one
+  int64_t n, groups, kg, cg, taps, terms; // terms = cg * taps, the rows of a partial
+  int64_t boxes;                          // chunks of an image
+  int64_t block;                          // channels of x whose window is held at once
+  int64_t partials, parts,
+      width; // partial sums, ranges of output channels, padded width of one
 } weight_plan;
 
 static void plan_weight(weight_plan *p, int64_t tile) {
@@ -53,9 +55,10 @@ static void plan_weight(weight_plan *p, int64_t tile) {
 
 enum { AL_S(WIDE) = NV * LANES };
 
-// gy of output channels k0 .. k0 + width (those past kg count as zero) on a chunk, transposed to
-// z[panel][pixel][WIDE]; pixels in the order of the chunk's box.
-static void AL_S(transpose)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0, real *z) {
+// gy of output channels k0 .. k0 + width (those past kg count as zero) on a chunk, transposed
+// to z[panel][pixel][WIDE]; pixels in the order of the chunk's box.
+static void AL_S(transpose)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0,
+                            real *z) {
   const axis *a = p->win.ax;
   int64_t plane = a[0].grid * a[1].grid * a[2].grid, pixels = c->len[0] * c->len[1] * c->len[2];
   for (int64_t k = 0; k < p->width; k++) {
@@ -73,8 +76,8 @@ static void AL_S(transpose)(const weight_plan *p, const chunk *c, const real *gy
   }
 }
 
-// sums[i][0..WIDE] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..WIDE], i < mr; x_i lies in
-// the window at x + off[i].
+// sums[i][0..WIDE] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..WIDE], i < mr; x_i
+// lies in the window at x + off[i].
 AL_INLINE void AL_S(accumulate_run)(int mr, const window *w, const chunk *c, const real *x,
                                     const int64_t *off, const real *z, real *sums, int64_t ld) {
   rvec acc[MR][NV];
@@ -127,8 +130,8 @@ static void AL_S(accumulate)(int mr, const window *w, const chunk *c, const real
 // One task: partial sum `partial` of group g for output channels part * width onwards, into
 // sums (terms x width). x and gy are whole tensors.
 static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, int64_t part,
-                              const real *x, const real *gy, const int64_t *off, real *win, real *z,
-                              real *sums) {
+                              const real *x, const real *gy, const int64_t *off, real *win,
+                              real *z, real *sums) {
   const window *w = &p->win;
   const axis *a = w->ax;
   int64_t all = p->n * p->boxes, plane = a[0].src * a[1].src * a[2].src;
@@ -142,13 +145,14 @@ static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, 
     for (int64_t c0 = 0; c0 < p->cg; c0 += p->block) {
       int64_t c1 = al_min(p->cg, c0 + p->block), terms = (c1 - c0) * p->taps;
       for (int64_t k = c0; k < c1; k++)
-        AL_S(window_fill)(w, &c, x + ((n * p->groups + g) * p->cg + k) * plane,
-                          win + (k - c0) * w->plane);
+        AL_S(window_fill)
+        (w, &c, x + ((n * p->groups + g) * p->cg + k) * plane, win + (k - c0) * w->plane);
       for (int64_t k = 0; k < p->width; k += AL_S(WIDE))
         for (int64_t i = 0; i < al_ceil_div(terms, MR); i++) {
           int64_t m0 = AL_S(panel)(terms, i), m1 = AL_S(panel)(terms, i + 1);
-          AL_S(accumulate)((int)(m1 - m0), w, &c, win, off + m0, z + k * pixels,
-                           sums + (c0 * p->taps + m0) * p->width + k, p->width);
+          AL_S(accumulate)
+          ((int)(m1 - m0), w, &c, win, off + m0, z + k * pixels,
+           sums + (c0 * p->taps + m0) * p->width + k, p->width);
         }
     }
   }
@@ -170,17 +174,21 @@ static void AL_S(add_partials)(const weight_plan *p, const real *sums, real *gw)
 }
 
 int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {
-  weight_plan p = { .n = cv->n, .groups = cv->groups, .kg = cv->k / cv->groups,
-                    .cg = cv->c / cv->groups, .taps = al_volume(cv->ker) };
+  weight_plan p = {.n = cv->n,
+                   .groups = cv->groups,
+                   .kg = cv->k / cv->groups,
+                   .cg = cv->c / cv->groups,
+                   .taps = al_volume(cv->ker)};
   p.terms = p.cg * p.taps;
-  axis ax[3] = { al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2) };
+  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
   al_axis_join(ax);
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
   if (!table) return -1;
   al_window_init(&p.win, ax, table + p.terms);
   plan_weight(&p, AL_S(WIDE));
   int64_t threads = omp_get_max_threads(), pixels = al_volume(p.win.box);
-  int64_t lead = al_round_up(p.block * p.win.plane, 64), room = lead + al_round_up(pixels * p.width, 64);
+  int64_t lead = al_round_up(p.block * p.win.plane, 64),
+          room = lead + al_round_up(pixels * p.width, 64);
   int64_t tasks = p.groups * p.partials * p.parts, each = p.terms * p.width;
   real *own = al_alloc((size_t)(threads * room) * sizeof *own);
   real *sums = al_alloc((size_t)(tasks * each) * sizeof *sums);
@@ -191,8 +199,9 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
 #pragma omp parallel for schedule(dynamic)
     for (int64_t i = 0; i < tasks; i++) {
       real *win = own + omp_get_thread_num() * room;
-      AL_S(weight_task)(&p, i / p.parts / p.partials, i / p.parts % p.partials, i % p.parts, x, gy,
-                        table, win, win + lead, sums + i * each);
+      AL_S(weight_task)
+      (&p, i / p.parts / p.partials, i / p.parts % p.partials, i % p.parts, x, gy, table, win,
+       win + lead, sums + i * each);
     }
     AL_S(add_partials)(&p, sums, gw);
   }

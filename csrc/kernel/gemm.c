@@ -1,7 +1,7 @@
-// Matrix product, blocked for the caches after Goto and van de Geijn, "Anatomy of high-performance matrix
-// multiplication", ACM TOMS 34(3), 2008: C is cut in blocks of at most ROWS x COLS, one task each; for
-// each DEPTH steps of the sum a task packs its rows of A and columns of B into panels, and runs the
-// register tile (tile.h) over them.
+// Matrix product, blocked for the caches after Goto and van de Geijn, "Anatomy of
+// high-performance matrix multiplication", ACM TOMS 34(3), 2008: C is cut in blocks of at most
+// ROWS x COLS, one task each; for each DEPTH steps of the sum a task packs its rows of A and
+// columns of B into panels, and runs the register tile (tile.h) over them.
 #ifndef AL_REAL
 #include "gemm.h"
 
@@ -17,7 +17,7 @@ enum { ROWS = 240, COLS = 768, DEPTH = 256 };
 #define AL_REAL 64
 #include "gemm.c"
 
-const al_gemm_kernels AL_K(al_gemm) = { gemm_f32, gemm_f64, single_f32, single_f64 };
+const al_gemm_kernels AL_K(al_gemm) = {gemm_f32, gemm_f64, single_f32, single_f64};
 
 #else
 #include "real.h"
@@ -36,17 +36,18 @@ typedef struct AL_S(product) {
   real beta;
   real *c;
   int64_t ldc;
-  int64_t rows, cols;  // of a block
+  int64_t rows, cols; // of a block
 } AL_S(product);
 
 // alpha op(A)[r0 .. r0 + rows][k0 .. k0 + kc] as row panels (panel, k, row).
-static void AL_S(pack_a)(const AL_S(product) *p, int64_t r0, int64_t rows, int64_t k0, int64_t kc,
-                         real *to) {
+static void AL_S(pack_a)(const AL_S(product) * p, int64_t r0, int64_t rows, int64_t k0,
+                         int64_t kc, real *to) {
   for (int64_t i = 0; i < al_ceil_div(rows, MR); i++) {
     int64_t m0 = AL_S(panel)(rows, i), mr = AL_S(panel)(rows, i + 1) - m0;
     if (p->ta) {
       for (int64_t k = 0; k < kc; k++, to += mr)
-        for (int64_t r = 0; r < mr; r++) to[r] = p->alpha * p->a[(k0 + k) * p->lda + r0 + m0 + r];
+        for (int64_t r = 0; r < mr; r++)
+          to[r] = p->alpha * p->a[(k0 + k) * p->lda + r0 + m0 + r];
     } else {
       for (int64_t r = 0; r < mr; r++) {
         const real *s = p->a + (r0 + m0 + r) * p->lda + k0;
@@ -57,9 +58,10 @@ static void AL_S(pack_a)(const AL_S(product) *p, int64_t r0, int64_t rows, int64
   }
 }
 
-// op(B)[k0 .. k0 + kc][c0 .. c0 + cols] as column panels (panel, k, WIDE), zeros past the last column.
-static void AL_S(pack_b)(const AL_S(product) *p, int64_t c0, int64_t cols, int64_t k0, int64_t kc,
-                         real *to) {
+// op(B)[k0 .. k0 + kc][c0 .. c0 + cols] as column panels (panel, k, WIDE), zeros past the last
+// column.
+static void AL_S(pack_b)(const AL_S(product) * p, int64_t c0, int64_t cols, int64_t k0,
+                         int64_t kc, real *to) {
   for (int64_t j = 0; j < cols; j += AL_S(WIDE), to += kc * AL_S(WIDE)) {
     int64_t wide = al_min(AL_S(WIDE), cols - j);
     if (wide < AL_S(WIDE)) memset(to, 0, (size_t)(kc * AL_S(WIDE)) * sizeof *to);
@@ -82,7 +84,8 @@ static void AL_S(pack_b)(const AL_S(product) *p, int64_t c0, int64_t cols, int64
   }
 }
 
-static void AL_S(scale)(const AL_S(product) *p, int64_t r0, int64_t rows, int64_t c0, int64_t cols) {
+static void AL_S(scale)(const AL_S(product) * p, int64_t r0, int64_t rows, int64_t c0,
+                        int64_t cols) {
   for (int64_t i = r0; i < r0 + rows; i++)
     for (int64_t j = c0; j < c0 + cols; j++) {
       real *c = &p->c[i * p->ldc + j];
@@ -91,8 +94,8 @@ static void AL_S(scale)(const AL_S(product) *p, int64_t r0, int64_t rows, int64_
 }
 
 // Adds one packed block product to C. Tiles that stick out of C go by way of a buffer.
-static void AL_S(multiply)(const AL_S(product) *p, int64_t r0, int64_t rows, int64_t c0, int64_t cols,
-                           int64_t kc, const real *pa, const real *pb, bool add) {
+static void AL_S(multiply)(const AL_S(product) * p, int64_t r0, int64_t rows, int64_t c0,
+                           int64_t cols, int64_t kc, const real *pa, const real *pb, bool add) {
   for (int64_t j = 0; j < cols; j += AL_S(WIDE)) {
     const real *b[NV];
     for (int v = 0; v < NV; v++) b[v] = pb + j * kc + v * LANES;
@@ -116,7 +119,7 @@ static void AL_S(multiply)(const AL_S(product) *p, int64_t r0, int64_t rows, int
 }
 
 // One block of C, whole sum.
-static void AL_S(block)(const AL_S(product) *p, int64_t r0, int64_t c0, real *pa, real *pb) {
+static void AL_S(block)(const AL_S(product) * p, int64_t r0, int64_t c0, real *pa, real *pb) {
   int64_t rows = al_min(p->rows, p->m - r0), cols = al_min(p->cols, p->n - c0);
   bool add = p->beta != 0 || !p->k;
   if (add) AL_S(scale)(p, r0, rows, c0, cols);
@@ -128,9 +131,10 @@ static void AL_S(block)(const AL_S(product) *p, int64_t r0, int64_t c0, real *pa
   }
 }
 
-static int AL_S(run)(AL_S(product) *p, int64_t threads) {
+static int AL_S(run)(AL_S(product) * p, int64_t threads) {
   if (!p->m || !p->n) return 0;
-  // Even blocks, as near to square as the limits allow, and at least 8 of them when the product is big.
+  // Even blocks, as near to square as the limits allow, and at least 8 of them when the product
+  // is big.
   p->rows = al_ceil_div(p->m, al_ceil_div(p->m, ROWS));
   p->cols = al_ceil_div(p->n, al_ceil_div(p->n, COLS));
   int64_t down = al_ceil_div(p->m, p->rows), across = al_ceil_div(p->n, p->cols);
@@ -151,7 +155,8 @@ static int AL_S(run)(AL_S(product) *p, int64_t threads) {
   room = al_round_up(room, 64);
   real *own = al_alloc((size_t)(threads * room + 1) * sizeof *own);
   if (!own) return -1;
-#pragma omp parallel for collapse(2) schedule(dynamic) num_threads((int)threads) if (threads > 1)
+#pragma omp parallel for collapse(2) schedule(dynamic) \
+    num_threads((int)threads) if (threads > 1)
   for (int64_t i = 0; i < down; i++)
     for (int64_t j = 0; j < across; j++) {
       real *pa = own + (threads > 1 ? omp_get_thread_num() : 0) * room;
@@ -161,15 +166,17 @@ static int AL_S(run)(AL_S(product) *p, int64_t threads) {
   return 0;
 }
 
-static int AL_S(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a,
-                      int64_t lda, const real *b, int64_t ldb, real beta, real *c, int64_t ldc) {
-  AL_S(product) p = { ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 0, 0 };
+static int AL_S(gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha,
+                      const real *a, int64_t lda, const real *b, int64_t ldb, real beta,
+                      real *c, int64_t ldc) {
+  AL_S(product) p = {ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 0, 0};
   return AL_S(run)(&p, omp_get_max_threads());
 }
 
-static int AL_S(single)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a,
-                        int64_t lda, const real *b, int64_t ldb, real beta, real *c, int64_t ldc) {
-  AL_S(product) p = { ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 0, 0 };
+static int AL_S(single)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha,
+                        const real *a, int64_t lda, const real *b, int64_t ldb, real beta,
+                        real *c, int64_t ldc) {
+  AL_S(product) p = {ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc, 0, 0};
   return AL_S(run)(&p, 1);
 }
 

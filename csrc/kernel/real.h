@@ -1,4 +1,5 @@
-// The element type of a kernel body that is compiled for float and for double. Such a file reads
+// The element type of a kernel body that is compiled for float and for double. Such a file
+// reads
 //
 //   #ifndef AL_REAL
 //   #define AL_REAL 32
@@ -7,7 +8,7 @@
 //   #include "file.c"
 //   #else
 //   #include "real.h"
-//   ... body, in terms of real, rvec, LANES, AL_R(name) ...
+//   ... body, in terms of real, rvec, ireal, ivec, LANES, AL_R(name) ...
 //   #undef AL_REAL
 //   #endif
 //
@@ -16,6 +17,8 @@
 
 #undef real
 #undef rvec
+#undef ireal
+#undef ivec
 #undef rvec_u
 #undef LANES
 #undef AL_S
@@ -23,13 +26,17 @@
 #if AL_REAL == 32
 #define real float
 #define rvec al_vf
+#define ireal int32_t // the integer of the same size
+#define ivec al_vi
 #define rvec_u al_vfu
 #define LANES AL_VF
-#define AL_S(name) name##_f32            // a static of this file
-#define AL_R(name) AL_K(name##_f32)      // shared between files of this folder
+#define AL_S(name) name##_f32       // a static of this file
+#define AL_R(name) AL_K(name##_f32) // shared between files of this folder
 #else
 #define real double
 #define rvec al_vd
+#define ireal int64_t
+#define ivec al_vl
 #define rvec_u al_vdu
 #define LANES AL_VD
 #define AL_S(name) name##_f64
@@ -38,4 +45,9 @@
 
 AL_INLINE rvec AL_S(load)(const real *p) { return *(const rvec_u *)p; }
 AL_INLINE void AL_S(store)(real *p, rvec v) { *(rvec_u *)p = v; }
-AL_INLINE rvec AL_S(splat)(real a) { return a - (rvec){ 0 }; }  // exact, -0 too
+AL_INLINE rvec AL_S(splat)(real a) { return a - (rvec){0}; } // exact, -0 too
+// mask ? a : b, lane by lane; a mask is what a comparison of vectors gives.
+AL_INLINE rvec AL_S(choose)(ivec mask, rvec a, rvec b) {
+  return (rvec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+AL_INLINE ivec AL_S(choose_int)(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & b); }

@@ -1,11 +1,13 @@
-// The register tile: the one inner loop of matrix products and convolutions. Include after real.h.
+// The register tile: the one inner loop of matrix products and convolutions. Include after
+// real.h.
 //
 //   c[i][j] += sum over k < kc of a[k * mr + i] * b_j[off(k)]      i < mr rows, j < NV vectors
 //
-// a is packed, mr numbers a step. Each of the NV vectors of B has its own base pointer, and step k lies
-// off[k] elements further (a convolution reads its window where it is) or k * NV * LANES further (a
-// packed panel). MR x NV accumulators stay in registers: 8 x 3 of AVX-512's 32, 6 x 2 of AVX2's 16.
-// Every output is one chain of multiply-adds in the order of k, whatever the shape of the tile.
+// a is packed, mr numbers a step. Each of the NV vectors of B has its own base pointer, and
+// step k lies off[k] elements further (a convolution reads its window where it is) or k * NV *
+// LANES further (a packed panel). MR x NV accumulators stay in registers: 8 x 3 of AVX-512's
+// 32, 6 x 2 of AVX2's 16. Every output is one chain of multiply-adds in the order of k,
+// whatever the shape of the tile.
 #ifndef AL_TILE_H
 #define AL_TILE_H
 #if AL_BYTES == 64
@@ -33,7 +35,7 @@ AL_INLINE void AL_S(tile_run)(int mr, int64_t kc, const real *a, const real *con
   for (int i = 0; i < mr; i++) {
     AL_UNROLL
     for (int j = 0; j < NV; j++)
-      acc[i][j] = add ? AL_S(load)(c + i * ldc + j * LANES) : (rvec){ 0 };
+      acc[i][j] = add ? AL_S(load)(c + i * ldc + j * LANES) : (rvec){0};
   }
   for (int64_t k = 0; k < kc; k++, a += mr) {
     int64_t o = off ? off[k] : k * NV * LANES;

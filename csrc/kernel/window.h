@@ -1,14 +1,16 @@
-// The window of a convolution pass: which source elements a box of output pixels reads, copied once,
-// padded with zeros and sorted by stride phase, into a small buffer in which every tap of the kernel is
-// a constant displacement. This is an im2col without the copies: the register tile reads it in place.
+// The window of a convolution pass: which source elements a box of output pixels reads, copied
+// once, padded with zeros and sorted by stride phase, into a small buffer in which every tap of
+// the kernel is a constant displacement. This is an im2col without the copies: the register
+// tile reads it in place.
 //
-// One pass computes dst[m][p] = sum over c, t of w[m][c][t] src[c][u(p, t)] on a grid of pixels p. Along
-// each axis tap j of pixel o reads u = o * step + base + j * delta. A forward convolution has
-// step = stride, base = -pad, delta = dil; a gradient in the input is one pass per residue of the input
-// position modulo the stride, with step = 1 (conv_gemm.c).
+// One pass computes dst[m][p] = sum over c, t of w[m][c][t] src[c][u(p, t)] on a grid of pixels
+// p. Along each axis tap j of pixel o reads u = o * step + base + j * delta. A forward
+// convolution has step = stride, base = -pad, delta = dil; a gradient in the input is one pass
+// per residue of the input position modulo the stride, with step = 1 (conv_gemm.c).
 //
-// Along an axis write u - low = o * step + e_j, low being the least of base + j * delta. The element
-// lies in phase e_j mod step, at place o + e_j / step of it. Only phases that some tap uses are stored.
+// Along an axis write u - low = o * step + e_j, low being the least of base + j * delta. The
+// element lies in phase e_j mod step, at place o + e_j / step of it. Only phases that some tap
+// uses are stored.
 #ifndef AL_KERNEL_WINDOW_H
 #define AL_KERNEL_WINDOW_H
 
@@ -16,47 +18,63 @@
 #include "kernel.h"
 
 typedef struct axis {
-  int64_t src;                 // extent of the source
-  int64_t grid;                // pixels computed
-  int64_t step, base, delta;   // u = o * step + base + j * delta
-  int64_t taps;                // j < taps
-  int64_t tap0, tap_step;      // tap j is the weight's tap0 + j * tap_step
-  int64_t dst, first, stride;  // pixel o is written at first + o * stride of an extent dst
-  int64_t ker;                 // extent of the weight
+  int64_t src;                // extent of the source
+  int64_t grid;               // pixels computed
+  int64_t step, base, delta;  // u = o * step + base + j * delta
+  int64_t taps;               // j < taps
+  int64_t tap0, tap_step;     // tap j is the weight's tap0 + j * tap_step
+  int64_t dst, first, stride; // pixel o is written at first + o * stride of an extent dst
+  int64_t ker;                // extent of the weight
 } axis;
 
 typedef struct window {
   axis ax[3];
-  int64_t low[3];     // least displacement
-  int64_t reach[3];   // the largest place a tap adds
-  int64_t phases[3];  // phases stored
-  int64_t *place[3];  // (taps) e_j / step
-  int64_t *slot[3];   // (taps) which stored phase
-  int64_t *phase[3];  // (phases) e mod step of a stored phase
-  int64_t box[3];     // pixels of a chunk along each axis, at most
-  int64_t size[3];    // places stored along each axis: box + reach
-  int64_t plane;      // elements of one channel's window
-  int64_t chunks[3];  // chunks along each axis
-  int64_t taps;       // all taps
+  int64_t low[3];    // least displacement
+  int64_t reach[3];  // the largest place a tap adds
+  int64_t phases[3]; // phases stored
+  int64_t *place[3]; // (taps) e_j / step
+  int64_t *slot[3];  // (taps) which stored phase
+  int64_t *phase[3]; // (phases) e mod step of a stored phase
+  int64_t box[3];    // pixels of a chunk along each axis, at most
+  int64_t size[3];   // places stored along each axis: box + reach
+  int64_t plane;     // elements of one channel's window
+  int64_t chunks[3]; // chunks along each axis
+  int64_t taps;      // all taps
 } window;
 
 // Axis i of a forward pass.
 static inline axis al_axis_forward(const al_conv *cv, int i) {
-  return (axis){ .src = cv->in[i], .grid = cv->out[i], .step = cv->stride[i], .base = -cv->pad[i],
-                 .delta = cv->dil[i], .taps = cv->ker[i], .tap0 = 0, .tap_step = 1,
-                 .dst = cv->out[i], .first = 0, .stride = 1, .ker = cv->ker[i] };
+  return (axis){.src = cv->in[i],
+                .grid = cv->out[i],
+                .step = cv->stride[i],
+                .base = -cv->pad[i],
+                .delta = cv->dil[i],
+                .taps = cv->ker[i],
+                .tap0 = 0,
+                .tap_step = 1,
+                .dst = cv->out[i],
+                .first = 0,
+                .stride = 1,
+                .ker = cv->ker[i]};
 }
 
 static inline int64_t al_gcd(int64_t a, int64_t b) { return b ? al_gcd(b, a % b) : a; }
 
-// The grid of positions p with (p + pad) mod stride = residue, and the taps that reach it: those with
-// t * dil = residue mod stride, an arithmetic progression.
+// The grid of positions p with (p + pad) mod stride = residue, and the taps that reach it:
+// those with t * dil = residue mod stride, an arithmetic progression.
 static inline axis al_axis_input(const al_conv *cv, int i, int64_t residue) {
   int64_t s = cv->stride[i], dil = cv->dil[i], pad = cv->pad[i], g = al_gcd(s, dil);
   int64_t first = ((residue - pad) % s + s) % s, t0 = 0;
   while (t0 < s && t0 * dil % s != residue) t0++;
-  axis a = { .src = cv->out[i], .step = 1, .dst = cv->in[i], .first = first, .stride = s,
-             .ker = cv->ker[i], .tap0 = t0, .tap_step = s / g, .delta = -dil / g };
+  axis a = {.src = cv->out[i],
+            .step = 1,
+            .dst = cv->in[i],
+            .first = first,
+            .stride = s,
+            .ker = cv->ker[i],
+            .tap0 = t0,
+            .tap_step = s / g,
+            .delta = -dil / g};
   a.grid = first < cv->in[i] ? (cv->in[i] - first + s - 1) / s : 0;
   a.taps = t0 < s && t0 < cv->ker[i] ? (cv->ker[i] - t0 + a.tap_step - 1) / a.tap_step : 0;
   a.base = (first + pad - t0 * dil) / s;
@@ -66,8 +84,8 @@ static inline axis al_axis_input(const al_conv *cv, int i, int64_t residue) {
 // A 1x1 convolution of stride 1 sees no geometry: its axes join into one.
 static inline void al_axis_join(axis *a) {
   for (int i = 0; i < 3; i++)
-    if (a[i].taps != 1 || a[i].ker != 1 || a[i].step != 1 || a[i].base || a[i].src != a[i].grid ||
-        a[i].stride != 1 || a[i].dst != a[i].grid)
+    if (a[i].taps != 1 || a[i].ker != 1 || a[i].step != 1 || a[i].base ||
+        a[i].src != a[i].grid || a[i].stride != 1 || a[i].dst != a[i].grid)
       return;
   int64_t all = a[0].grid * a[1].grid * a[2].grid;
   a[2].src = a[2].grid = a[2].dst = all;
@@ -79,7 +97,8 @@ static inline int64_t al_window_table(const axis *ax) {
   return 3 * (ax[0].taps + ax[1].taps + ax[2].taps);
 }
 
-// Describes the window over three axes; `table` holds al_window_table(ax) numbers and outlives it.
+// Describes the window over three axes; `table` holds al_window_table(ax) numbers and outlives
+// it.
 static inline void al_window_init(window *w, const axis *ax, int64_t *table) {
   w->taps = ax[0].taps * ax[1].taps * ax[2].taps;
   for (int i = 0; i < 3; i++) {
@@ -116,14 +135,15 @@ static inline void al_window_cut(window *w, int64_t pixels) {
   }
 }
 
-// Where tap t (numbered over the pass's own taps, w fastest) finds its element for the chunk's pixel 0.
+// Where tap t (numbered over the pass's own taps, w fastest) finds its element for the chunk's
+// pixel 0.
 static inline int64_t al_window_offset(const window *w, int64_t t) {
-  int64_t j[3] = { t / (w->ax[2].taps * w->ax[1].taps), t / w->ax[2].taps % w->ax[1].taps,
-                   t % w->ax[2].taps };
+  int64_t j[3] = {t / (w->ax[2].taps * w->ax[1].taps), t / w->ax[2].taps % w->ax[1].taps,
+                  t % w->ax[2].taps};
   int64_t off = 0, block = w->plane;
   for (int i = 0; i < 3; i++) {
     block /= w->phases[i];
-    off += w->slot[i][j[i]] * block;  // phases of d, then of h, then of w: outermost
+    off += w->slot[i][j[i]] * block; // phases of d, then of h, then of w: outermost
   }
   int64_t p = w->place[0][j[0]] * w->size[1] + w->place[1][j[1]];
   return off + p * w->size[2] + w->place[2][j[2]];
@@ -154,7 +174,7 @@ static inline chunk al_window_chunk(const window *w, int64_t index) {
 
 #endif
 
-#ifdef AL_REAL  // the copying, once per element type
+#ifdef AL_REAL // the copying, once per element type
 
 // One row of a window: d[z] = s[u0 + z * step] for z < size, zero outside 0 <= u < extent.
 AL_INLINE void AL_S(window_row)(real *d, const real *s, int64_t size, int64_t u0, int64_t step,
@@ -175,8 +195,10 @@ AL_INLINE void AL_S(window_row)(real *d, const real *s, int64_t size, int64_t u0
   for (z = hi; z < size; z++) d[z] = 0;
 }
 
-// Copies the window of one channel for one chunk: d gets w->plane numbers, s is the channel's source.
-AL_UNUSED static void AL_S(window_fill)(const window *w, const chunk *ch, const real *s, real *d) {
+// Copies the window of one channel for one chunk: d gets w->plane numbers, s is the channel's
+// source.
+AL_UNUSED static void AL_S(window_fill)(const window *w, const chunk *ch, const real *s,
+                                        real *d) {
   const axis *a = w->ax;
   int64_t u0[3];
   for (int i = 0; i < 3; i++) u0[i] = w->low[i] + ch->at[i] * a[i].step;
@@ -190,8 +212,9 @@ AL_UNUSED static void AL_S(window_fill)(const window *w, const chunk *ch, const 
             bool inside = ud >= 0 && ud < a[0].src && uh >= 0 && uh < a[1].src;
             if (!inside) memset(d, 0, (size_t)w->size[2] * sizeof *d);
             else
-              AL_S(window_row)(d, s + (ud * a[1].src + uh) * a[2].src, w->size[2],
-                               u0[2] + w->phase[2][fw], a[2].step, a[2].src);
+              AL_S(window_row)
+              (d, s + (ud * a[1].src + uh) * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
+               a[2].step, a[2].src);
           }
         }
 }

@@ -1,95 +1,101 @@
-// Convolution kernels against the definition, summed in double: random shapes and options, fixed shapes
-// that reach each algorithm, every build the machine can run, the same bits for 1 and 3 threads.
+// Convolution kernels against the definition, summed in double: random shapes and options,
+// fixed shapes that reach each algorithm, every build the machine can run, the same bits for 1
+// and 3 threads.
 #include "../../csrc/kernel/conv.h"
 #include "kernel_check.h"
 
 static int64_t volume(const int64_t v[3]) { return v[0] * v[1] * v[2]; }
 
 // Calls visit(x index, w index, y index) for every product in the convolution.
-#define EACH_PRODUCT(cv, ...)                                                                      \
-  for (int64_t n_ = 0; n_ < cv->n; n_++)                                                           \
-    for (int64_t k_ = 0; k_ < cv->k; k_++)                                                         \
-      for (int64_t o_ = 0; o_ < volume(cv->out); o_++)                                             \
-        for (int64_t c_ = 0; c_ < cv->c / cv->groups; c_++)                                        \
-          for (int64_t t_ = 0; t_ < volume(cv->ker); t_++) {                                       \
-            int64_t o[3] = { o_ / cv->out[2] / cv->out[1], o_ / cv->out[2] % cv->out[1],           \
-                             o_ % cv->out[2] };                                                    \
-            int64_t t[3] = { t_ / cv->ker[2] / cv->ker[1], t_ / cv->ker[2] % cv->ker[1],           \
-                             t_ % cv->ker[2] };                                                    \
-            int64_t u[3];                                                                          \
-            bool in = true;                                                                        \
-            for (int i = 0; i < 3; i++) {                                                          \
-              u[i] = o[i] * cv->stride[i] + t[i] * cv->dil[i] - cv->pad[i];                        \
-              in = in && u[i] >= 0 && u[i] < cv->in[i];                                            \
-            }                                                                                      \
-            if (!in) continue;                                                                     \
-            int64_t cg = cv->c / cv->groups, kg = cv->k / cv->groups;                              \
-            int64_t xi = (n_ * cv->c + k_ / kg * cg + c_) * volume(cv->in) +                       \
-                         (u[0] * cv->in[1] + u[1]) * cv->in[2] + u[2];                             \
-            int64_t wi = (k_ * cg + c_) * volume(cv->ker) + t_;                                    \
-            int64_t yi = (n_ * cv->k + k_) * volume(cv->out) + o_;                                 \
-            __VA_ARGS__                                                                            \
+#define EACH_PRODUCT(cv, ...)                                                           \
+  for (int64_t n_ = 0; n_ < cv->n; n_++)                                                \
+    for (int64_t k_ = 0; k_ < cv->k; k_++)                                              \
+      for (int64_t o_ = 0; o_ < volume(cv->out); o_++)                                  \
+        for (int64_t c_ = 0; c_ < cv->c / cv->groups; c_++)                             \
+          for (int64_t t_ = 0; t_ < volume(cv->ker); t_++) {                            \
+            int64_t o[3] = {o_ / cv->out[2] / cv->out[1], o_ / cv->out[2] % cv->out[1], \
+                            o_ % cv->out[2]};                                           \
+            int64_t t[3] = {t_ / cv->ker[2] / cv->ker[1], t_ / cv->ker[2] % cv->ker[1], \
+                            t_ % cv->ker[2]};                                           \
+            int64_t u[3];                                                               \
+            bool in = true;                                                             \
+            for (int i = 0; i < 3; i++) {                                               \
+              u[i] = o[i] * cv->stride[i] + t[i] * cv->dil[i] - cv->pad[i];             \
+              in = in && u[i] >= 0 && u[i] < cv->in[i];                                 \
+            }                                                                           \
+            if (!in) continue;                                                          \
+            int64_t cg = cv->c / cv->groups, kg = cv->k / cv->groups;                   \
+            int64_t xi = (n_ * cv->c + k_ / kg * cg + c_) * volume(cv->in) +            \
+                         (u[0] * cv->in[1] + u[1]) * cv->in[2] + u[2];                  \
+            int64_t wi = (k_ * cg + c_) * volume(cv->ker) + t_;                         \
+            int64_t yi = (n_ * cv->k + k_) * volume(cv->out) + o_;                      \
+            __VA_ARGS__                                                                 \
           }
 
 // The largest error in units of the sum of magnitudes behind each element.
-#define COMPARE(type, got, want, size, count)                                          \
-  for (int64_t i_ = 0; i_ < count; i_++) {                                             \
-    double e = fabs((double)got[i_] - want[i_]) / (size[i_] + 1e-30);                  \
-    if (!(e <= worst)) worst = e;                                                      \
+#define COMPARE(type, got, want, size, count)                         \
+  for (int64_t i_ = 0; i_ < count; i_++) {                            \
+    double e = fabs((double)got[i_] - want[i_]) / (size[i_] + 1e-30); \
+    if (!(e <= worst)) worst = e;                                     \
   }
 
-#define TEST_TYPE(type, suffix, limit)                                                             \
-  static void test##suffix(const al_conv *cv, const al_conv_kernels *kernels, const char *build) { \
-    int64_t nx = cv->n * cv->c * volume(cv->in), ny = cv->n * cv->k * volume(cv->out);             \
-    int64_t nw = cv->k * (cv->c / cv->groups) * volume(cv->ker);                                   \
-    int64_t most = nx > ny ? nx : ny;                                                              \
-    most = most > nw ? most : nw;                                                                  \
-    RANDOM_ARRAY(type, x, nx);                                                                     \
-    RANDOM_ARRAY(type, w, nw);                                                                     \
-    RANDOM_ARRAY(type, gy, ny);                                                                    \
-    RANDOM_ARRAY(type, b, cv->k);                                                                  \
-    double *want = malloc((size_t)most * sizeof *want), *size = malloc((size_t)most * sizeof *size); \
-    const char *names[] = { "forward", "forward without bias", "grad_input", "grad_weight" };      \
-    for (int what = 0; what < 4; what++) {                                                         \
-      int64_t count = what < 2 ? ny : what == 2 ? nx : nw;                                         \
-      for (int64_t i = 0; i < count; i++) {                                                        \
-        want[i] = what == 0 ? b[i / volume(cv->out) % cv->k] : 0;                                  \
-        size[i] = fabs(want[i]);                                                                   \
-      }                                                                                            \
-      EACH_PRODUCT(cv, {                                                                           \
-        double v = what < 2    ? (double)x[xi] * w[wi]                                             \
-                   : what == 2 ? (double)gy[yi] * w[wi]                                            \
-                               : (double)x[xi] * gy[yi];                                           \
-        int64_t at = what < 2 ? yi : what == 2 ? xi : wi;                                          \
-        want[at] += v, size[at] += fabs(v);                                                        \
-      })                                                                                           \
-      type *got[2];                                                                                \
-      for (int r = 0; r < 2; r++) {                                                                \
-        omp_set_num_threads(r ? 3 : 1);                                                            \
-        got[r] = malloc((size_t)count * sizeof(type));                                             \
-        memset(got[r], 0xff, (size_t)count * sizeof(type));                                        \
-        int bad = what < 2    ? kernels->forward##suffix(cv, x, w, what ? NULL : b, got[r])        \
-                  : what == 2 ? kernels->grad_input##suffix(cv, gy, w, got[r])                     \
-                              : kernels->grad_weight##suffix(cv, x, gy, got[r]);                   \
-        check(!bad, "%s returned %d", names[what], bad);                                           \
-      }                                                                                            \
-      double worst = 0;                                                                            \
-      COMPARE(type, got[0], want, size, count)                                                     \
-      check(worst <= limit, "%s" #suffix " %s: error %g " SHAPE, names[what], build, worst,        \
-            SHAPE_OF(cv));                                                                         \
-      check(!memcmp(got[0], got[1], (size_t)count * sizeof(type)),                                 \
-            "%s" #suffix " %s: bits depend on threads " SHAPE, names[what], build, SHAPE_OF(cv));  \
-      free(got[0]), free(got[1]);                                                                  \
-    }                                                                                              \
-    free(x), free(w), free(gy), free(b), free(want), free(size);                                   \
+#define TEST_TYPE(type, suffix, limit)                                                      \
+  static void test##suffix(const al_conv *cv, const al_conv_kernels *kernels,               \
+                           const char *build) {                                             \
+    int64_t nx = cv->n * cv->c * volume(cv->in), ny = cv->n * cv->k * volume(cv->out);      \
+    int64_t nw = cv->k * (cv->c / cv->groups) * volume(cv->ker);                            \
+    int64_t most = nx > ny ? nx : ny;                                                       \
+    most = most > nw ? most : nw;                                                           \
+    RANDOM_ARRAY(type, x, nx);                                                              \
+    RANDOM_ARRAY(type, w, nw);                                                              \
+    RANDOM_ARRAY(type, gy, ny);                                                             \
+    RANDOM_ARRAY(type, b, cv->k);                                                           \
+    double *want = malloc((size_t)most * sizeof *want),                                     \
+           *size = malloc((size_t)most * sizeof *size);                                     \
+    const char *names[] = {"forward", "forward without bias", "grad_input", "grad_weight"}; \
+    for (int what = 0; what < 4; what++) {                                                  \
+      int64_t count = what < 2 ? ny : what == 2 ? nx : nw;                                  \
+      for (int64_t i = 0; i < count; i++) {                                                 \
+        want[i] = what == 0 ? b[i / volume(cv->out) % cv->k] : 0;                           \
+        size[i] = fabs(want[i]);                                                            \
+      }                                                                                     \
+      EACH_PRODUCT(cv, {                                                                    \
+        double v = what < 2    ? (double)x[xi] * w[wi]                                      \
+                   : what == 2 ? (double)gy[yi] * w[wi]                                     \
+                               : (double)x[xi] * gy[yi];                                    \
+        int64_t at = what < 2 ? yi : what == 2 ? xi : wi;                                   \
+        want[at] += v, size[at] += fabs(v);                                                 \
+      })                                                                                    \
+      type *got[2];                                                                         \
+      for (int r = 0; r < 2; r++) {                                                         \
+        omp_set_num_threads(r ? 3 : 1);                                                     \
+        got[r] = malloc((size_t)count * sizeof(type));                                      \
+        memset(got[r], 0xff, (size_t)count * sizeof(type));                                 \
+        int bad = what < 2    ? kernels->forward##suffix(cv, x, w, what ? NULL : b, got[r]) \
+                  : what == 2 ? kernels->grad_input##suffix(cv, gy, w, got[r])              \
+                              : kernels->grad_weight##suffix(cv, x, gy, got[r]);            \
+        check(!bad, "%s returned %d", names[what], bad);                                    \
+      }                                                                                     \
+      double worst = 0;                                                                     \
+      COMPARE(type, got[0], want, size, count)                                              \
+      check(worst <= limit, "%s" #suffix " %s: error %g " SHAPE, names[what], build, worst, \
+            SHAPE_OF(cv));                                                                  \
+      check(!memcmp(got[0], got[1], (size_t)count * sizeof(type)),                          \
+            "%s" #suffix " %s: bits depend on threads " SHAPE, names[what], build,          \
+            SHAPE_OF(cv));                                                                  \
+      free(got[0]), free(got[1]);                                                           \
+    }                                                                                       \
+    free(x), free(w), free(gy), free(b), free(want), free(size);                            \
   }
 
 #define L(v) (long long)(v)
-#define SHAPE "n%lld c%lld k%lld g%lld in %lldx%lldx%lld out %lldx%lldx%lld ker %lldx%lldx%lld " \
-              "stride %lld,%lld,%lld dil %lld,%lld,%lld pad %lld,%lld,%lld"
+#define SHAPE                                                                        \
+  "n%lld c%lld k%lld g%lld in %lldx%lldx%lld out %lldx%lldx%lld ker %lldx%lldx%lld " \
+  "stride %lld,%lld,%lld dil %lld,%lld,%lld pad %lld,%lld,%lld"
 #define TRIPLE(v) L((v)[0]), L((v)[1]), L((v)[2])
-#define SHAPE_OF(cv) L(cv->n), L(cv->c), L(cv->k), L(cv->groups), TRIPLE(cv->in), TRIPLE(cv->out), \
-                     TRIPLE(cv->ker), TRIPLE(cv->stride), TRIPLE(cv->dil), TRIPLE(cv->pad)
+#define SHAPE_OF(cv)                                                            \
+  L(cv->n), L(cv->c), L(cv->k), L(cv->groups), TRIPLE(cv->in), TRIPLE(cv->out), \
+      TRIPLE(cv->ker), TRIPLE(cv->stride), TRIPLE(cv->dil), TRIPLE(cv->pad)
 
 TEST_TYPE(float, _f32, 2e-6)
 TEST_TYPE(double, _f64, 4e-15)
@@ -97,7 +103,8 @@ TEST_TYPE(double, _f64, 4e-15)
 // A convolution with out derived from the rest; false when it would be empty.
 static bool settle(al_conv *cv, int64_t after) {
   for (int i = 0; i < 3; i++) {
-    int64_t room = cv->in[i] + cv->pad[i] + (cv->pad[i] ? after : 0) - cv->dil[i] * (cv->ker[i] - 1) - 1;
+    int64_t room =
+        cv->in[i] + cv->pad[i] + (cv->pad[i] ? after : 0) - cv->dil[i] * (cv->ker[i] - 1) - 1;
     cv->out[i] = room < 0 ? 0 : room / cv->stride[i] + 1;
     if (cv->out[i] < 1) return false;
   }
@@ -124,36 +131,52 @@ static al_conv random_conv(void) {
   return cv;
 }
 
-static al_conv square(int64_t n, int64_t c, int64_t k, int64_t side, int64_t ker, int64_t stride,
-                      int64_t pad, int64_t groups) {
-  al_conv cv = { .n = n, .c = c, .k = k, .groups = groups, .in = { 1, side, side },
-                 .ker = { 1, ker, ker }, .stride = { 1, stride, stride }, .dil = { 1, 1, 1 },
-                 .pad = { 0, pad, pad } };
+static al_conv square(int64_t n, int64_t c, int64_t k, int64_t side, int64_t ker,
+                      int64_t stride, int64_t pad, int64_t groups) {
+  al_conv cv = {.n = n,
+                .c = c,
+                .k = k,
+                .groups = groups,
+                .in = {1, side, side},
+                .ker = {1, ker, ker},
+                .stride = {1, stride, stride},
+                .dil = {1, 1, 1},
+                .pad = {0, pad, pad}};
   settle(&cv, pad);
   return cv;
 }
 
 static al_conv cube(int64_t n, int64_t c, int64_t k, int64_t side, int64_t ker, int64_t stride,
                     int64_t pad) {
-  al_conv cv = { .n = n, .c = c, .k = k, .groups = 1, .in = { side, side, side },
-                 .ker = { ker, ker, ker }, .stride = { stride, stride, stride }, .dil = { 1, 1, 1 },
-                 .pad = { pad, pad, pad } };
+  al_conv cv = {.n = n,
+                .c = c,
+                .k = k,
+                .groups = 1,
+                .in = {side, side, side},
+                .ker = {ker, ker, ker},
+                .stride = {stride, stride, stride},
+                .dil = {1, 1, 1},
+                .pad = {pad, pad, pad}};
   settle(&cv, pad);
   return cv;
 }
 
 int main(int argc, char **argv) {
-  struct { const char *name; const al_conv_kernels *kernels; al_isa_level level; } builds[] = BUILDS(al_conv);
+  struct {
+    const char *name;
+    const al_conv_kernels *kernels;
+    al_isa_level level;
+  } builds[] = BUILDS(al_conv);
   int rounds = argc > 1 ? atoi(argv[1]) : 60;
   al_conv fixed[] = {
-    square(2, 3, 24, 33, 7, 2, 3, 1),   square(1, 300, 40, 9, 1, 1, 0, 1),
-    square(1, 70, 33, 14, 3, 2, 1, 1),  square(2, 20, 36, 17, 3, 1, 1, 1),
-    square(2, 12, 12, 19, 3, 1, 1, 12), square(2, 12, 12, 19, 3, 2, 1, 12),
-    square(1, 6, 6, 40, 5, 1, 2, 6),    square(1, 8, 16, 24, 1, 2, 0, 1),
-    square(1, 8, 4, 10, 2, 2, 0, 1),    square(1, 8, 4, 10, 4, 2, 1, 1),
-    square(1, 1, 32, 40, 3, 1, 1, 1),   cube(1, 3, 18, 9, 3, 1, 1),
-    cube(1, 5, 7, 6, 2, 2, 0),          cube(1, 4, 4, 9, 3, 2, 1),
-    square(1, 24, 48, 12, 3, 1, 1, 4),  square(1, 2, 2, 90, 3, 1, 1, 2),
+      square(2, 3, 24, 33, 7, 2, 3, 1),   square(1, 300, 40, 9, 1, 1, 0, 1),
+      square(1, 70, 33, 14, 3, 2, 1, 1),  square(2, 20, 36, 17, 3, 1, 1, 1),
+      square(2, 12, 12, 19, 3, 1, 1, 12), square(2, 12, 12, 19, 3, 2, 1, 12),
+      square(1, 6, 6, 40, 5, 1, 2, 6),    square(1, 8, 16, 24, 1, 2, 0, 1),
+      square(1, 8, 4, 10, 2, 2, 0, 1),    square(1, 8, 4, 10, 4, 2, 1, 1),
+      square(1, 1, 32, 40, 3, 1, 1, 1),   cube(1, 3, 18, 9, 3, 1, 1),
+      cube(1, 5, 7, 6, 2, 2, 0),          cube(1, 4, 4, 9, 3, 2, 1),
+      square(1, 24, 48, 12, 3, 1, 1, 4),  square(1, 2, 2, 90, 3, 1, 1, 2),
   };
   for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
     if (builds[b].level > al_isa()) continue;

@@ -1,5 +1,5 @@
-// What the tests of csrc/kernel share: a counter, random numbers, the kernel builds this machine can run,
-// and a stand-in for the block cache (weak: a linked csrc/core/memory.c wins).
+// What the tests of csrc/kernel share: a counter, random numbers, the kernel builds this
+// machine can run, and a stand-in for the block cache (weak: a linked csrc/core/memory.c wins).
 #ifndef KERNEL_CHECK_H
 #define KERNEL_CHECK_H
 
@@ -44,19 +44,28 @@ static uint64_t random_bits(void) {
 static int64_t pick(int64_t lo, int64_t hi) {
   return lo + (int64_t)(random_bits() % (uint64_t)(hi - lo + 1));
 }
-static double uniform(void) { return (double)(random_bits() >> 11) / 9007199254740992.0 * 2 - 1; }
+static double uniform(void) {
+  return (double)(random_bits() >> 11) / 9007199254740992.0 * 2 - 1;
+}
 
-// An array of exactly n random elements: the address sanitizer sees a kernel that reads past it.
-#define RANDOM_ARRAY(type, name, n)                                        \
-  type *name = malloc((size_t)(n) * sizeof(type));                         \
+// An array of exactly n random elements: the address sanitizer sees a kernel that reads past
+// it.
+#define RANDOM_ARRAY(type, name, n)                \
+  type *name = malloc((size_t)(n) * sizeof(type)); \
   for (int64_t i_ = 0; i_ < (n); i_++) name[i_] = (type)uniform()
 
 #if defined(__x86_64__)
-#define BUILDS(table)                                                                \
-  { { "generic", &table##_generic, AL_GENERIC }, { "avx2", &table##_avx2, AL_AVX2 }, \
-    { "avx512", &table##_avx512, AL_AVX512 } }
+#define BUILDS(table)                                                              \
+  {                                                                                \
+    {"generic", &table##_generic, AL_GENERIC}, {"avx2", &table##_avx2, AL_AVX2}, { \
+      "avx512", &table##_avx512, AL_AVX512                                         \
+    }                                                                              \
+  }
 #else
-#define BUILDS(table) { { "generic", &table##_generic, AL_GENERIC } }
+#define BUILDS(table)                           \
+  {                                             \
+    { "generic", &table##_generic, AL_GENERIC } \
+  }
 #endif
 
 __attribute__((weak)) void *al_alloc(size_t bytes) {
