@@ -27,9 +27,17 @@ typedef struct al_context {
   al_frame *frame;
   al_rng rng;
   bool rng_ready;
-  char error[1024];
 } al_context;
-extern _Thread_local al_context al_here;
+/* small, so that it fits the room a loaded module gets beside the program's own thread variables */
+extern _Thread_local al_context al_here __attribute__((tls_model("initial-exec")));
+/* What failures need of a thread, made at its first one. */
+typedef struct al_text {
+  char message[1024];                   /* the last failure's sentence */
+  char ring[8][AL_MAX_DIMS * 21];       /* al_shape_text's results */
+  unsigned turn;
+} al_text;
+al_text *al_thread_text(void);
+#define al_message (al_thread_text()->message)
 
 /* A node of the graph: one recorded call. */
 typedef struct al_edge {

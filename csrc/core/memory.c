@@ -5,15 +5,17 @@
  * directly. What waits is bounded: before a fresh block would lift live + waiting bytes above the highest
  * live amount seen plus 64 MiB, waiting blocks of the largest classes go back to the system.
  *
- * Each block is preceded by a 64-byte header, so data is 64-byte aligned. One mutex guards the lists. */
+ * Each block is preceded by its header and by 64 bytes for its owner (a storage stands there), so data is
+ * 64-byte aligned. One lock guards the lists; it is held for a few instructions only. */
+#include "memory.h"
 #include "internal.h"
-#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HEADER = 64, CLASSES = 8 + 4 * 44, MAPPED = 1 << 20, HUGE = 4 << 20, SLACK = 64 << 20 };
+enum { HEADER = 64 + AL_OWNER_ROOM, CLASSES = 8 + 4 * 44, MAPPED = 1 << 20, HUGE = 4 << 20, SLACK = 64 << 20, SLAB = 16 << 10, SMALL = 1 << 10 };
 
 typedef struct block {
   struct block *next;
@@ -21,12 +23,18 @@ typedef struct block {
   int class_;
 } block;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static atomic_flag busy = ATOMIC_FLAG_INIT;
 static block *waiting[CLASSES];
 static _Atomic int64_t live;
 static int64_t cached, peak;
 static _Atomic int64_t blocks; /* live blocks and bookkeeping objects */
 static _Atomic int64_t fault_n, fault_count;
+
+static void lock(void) {
+  for (int spins = 0; atomic_flag_test_and_set_explicit(&busy, memory_order_acquire); spins++)
+    if (spins > 64) sched_yield();
+}
+static void unlock(void) { atomic_flag_clear_explicit(&busy, memory_order_release); }
 
 /* Class and its size of a request: units of 64 bytes, exact up to 8, then four steps a doubling. */
 static int class_of(size_t bytes, size_t *size) {
@@ -67,6 +75,25 @@ static block *system_block(size_t size) {
   return p;
 }
 
+/* Small blocks are cut from slabs, which stay: a slab's blocks, beyond the first, go straight to the list. */
+static block *cut_slab(size_t size, int k) {
+  size_t each = size + HEADER, n = SLAB / each;
+  char *p = aligned_alloc(64, n * each);
+  if (!p) return NULL;
+  block *first = (block *)(void *)p;
+  lock();
+  for (size_t i = n - 1; i > 0; i--) {
+    block *b = (block *)(void *)(p + i * each);
+    b->size = size;
+    b->class_ = k;
+    b->next = waiting[k];
+    waiting[k] = b;
+  }
+  cached += (int64_t)((n - 1) * size);
+  unlock();
+  return first;
+}
+
 static void give_back(block *b) {
   if (b->size >= MAPPED) munmap(b, b->size + HEADER);
   else free(b);
@@ -75,7 +102,7 @@ static void give_back(block *b) {
 /* Called with the lock held: frees waiting blocks, largest classes first, until at most `keep` bytes wait. */
 static void trim_to(int64_t keep) {
   for (int k = CLASSES - 1; k >= 0 && cached > keep; k--)
-    while (waiting[k] && cached > keep) {
+    while (waiting[k] && waiting[k]->size > SMALL && cached > keep) {
       block *b = waiting[k];
       waiting[k] = b->next;
       cached -= (int64_t)b->size;
@@ -84,9 +111,9 @@ static void trim_to(int64_t keep) {
 }
 
 void al_memory_trim(void) {
-  pthread_mutex_lock(&lock);
+  lock();
   trim_to(0);
-  pthread_mutex_unlock(&lock);
+  unlock();
 }
 
 static void *no_memory(size_t bytes) {
@@ -96,33 +123,44 @@ static void *no_memory(size_t bytes) {
   return NULL;
 }
 
+/* Makes room for `size` fresh bytes, then asks the system, giving it all that waits when it refuses. */
+static block *fresh_block(size_t size) {
+  lock();
+  int64_t all = live + (int64_t)size, high = all > peak ? all : peak;
+  if (cached > high + SLACK - all) trim_to(high + SLACK - all);
+  unlock();
+  block *b = system_block(size);
+  if (b) return b;
+  al_memory_trim();
+  return system_block(size);
+}
+
+static void count_live(int64_t size) { /* with the lock held */
+  int64_t now = atomic_load_explicit(&live, memory_order_relaxed) + size;
+  atomic_store_explicit(&live, now, memory_order_relaxed);
+  if (now > peak) peak = now;
+}
+
 void *al_alloc(size_t bytes) {
   size_t size;
   if (bytes > (size_t)1 << 46 || fault()) return no_memory(bytes);
   int k = class_of(bytes, &size);
-  pthread_mutex_lock(&lock);
+  lock();
   block *b = waiting[k];
   if (b) {
     waiting[k] = b->next;
     cached -= (int64_t)size;
-  } else {
-    int64_t high = live + (int64_t)size > peak ? live + (int64_t)size : peak;
-    int64_t keep = high + SLACK - live - (int64_t)size;
-    if (cached > keep) trim_to(keep);
-    b = system_block(size);
-    if (!b && cached) {
-      trim_to(0);
-      b = system_block(size);
-    }
+    count_live((int64_t)size);
   }
-  if (b) {
-    live += (int64_t)size;
-    if (live > peak) peak = live;
+  unlock();
+  if (!b) {
+    if (!(b = size <= SMALL ? cut_slab(size, k) : fresh_block(size))) return no_memory(bytes);
+    b->size = size;
+    b->class_ = k;
+    lock();
+    count_live((int64_t)size);
+    unlock();
   }
-  pthread_mutex_unlock(&lock);
-  if (!b) return no_memory(bytes);
-  b->size = size;
-  b->class_ = k;
   atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
   return (char *)b + HEADER;
 }
@@ -131,12 +169,12 @@ void al_release(void *p) {
   if (!p) return;
   block *b = (block *)(void *)((char *)p - HEADER);
   atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
-  pthread_mutex_lock(&lock);
+  lock();
   b->next = waiting[b->class_];
   waiting[b->class_] = b;
-  live -= (int64_t)b->size;
+  count_live(-(int64_t)b->size);
   cached += (int64_t)b->size;
-  pthread_mutex_unlock(&lock);
+  unlock();
 }
 
 void *al_malloc(size_t bytes) {
@@ -155,14 +193,14 @@ void al_free(void *p) {
 int64_t al_live_bytes(void) { return atomic_load_explicit(&live, memory_order_relaxed); }
 
 al_memory_info al_memory(void) {
-  pthread_mutex_lock(&lock);
+  lock();
   al_memory_info m = {live, cached, peak, blocks};
-  pthread_mutex_unlock(&lock);
+  unlock();
   return m;
 }
 
 void al_memory_reset_peak(void) {
-  pthread_mutex_lock(&lock);
+  lock();
   peak = live;
-  pthread_mutex_unlock(&lock);
+  unlock();
 }

@@ -1,29 +1,29 @@
 /* tensor.c: storage and tensors: making, counting, geometry, single elements. */
 #include "internal.h"
+#include "memory.h"
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
-/* ---- storage ---- */
-static al_storage *storage_on(void *data, size_t bytes) {
-  al_storage *s = al_malloc(sizeof *s);
-  if (!s) return NULL;
+/* ---- storage: stands in the owner's room before its block, or by itself around foreign memory ---- */
+_Static_assert(sizeof(al_storage) <= AL_OWNER_ROOM, "a storage fits before its block");
+
+static al_storage *storage_at(void *p, void *data, size_t bytes) {
+  al_storage *s = p;
   *s = (al_storage){.bytes = bytes, .data = data};
   atomic_init(&s->refs, 1);
   return s;
 }
 
 al_storage *al_storage_new(size_t bytes) {
-  void *data = al_alloc(bytes);
-  if (!data) return NULL;
-  al_storage *s = storage_on(data, bytes);
-  if (!s) al_release(data);
-  return s;
+  char *data = al_alloc(bytes);
+  return data ? storage_at(data - AL_OWNER_ROOM, data, bytes) : NULL;
 }
 
 al_storage *al_storage_wrap(void *data, size_t bytes, void (*release)(void *), void *owner) {
-  al_storage *s = storage_on(data, bytes);
-  if (!s) return NULL;
+  void *p = al_alloc(sizeof(al_storage));
+  if (!p) return NULL;
+  al_storage *s = storage_at(p, data, bytes);
   s->release = release;
   s->owner = owner;
   return s;
@@ -33,15 +33,18 @@ void al_storage_ref(al_storage *s) { atomic_fetch_add_explicit(&s->refs, 1, memo
 
 void al_storage_unref(al_storage *s) {
   if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
-  if (s->release) s->release(s->owner);
-  else al_release(s->data);
-  al_free(s);
+  if (s->release) {
+    s->release(s->owner);
+    al_release(s);
+  } else {
+    al_release(s->data); /* s itself lies in that block's room */
+  }
 }
 
 /* ---- tensors ---- */
 al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape,
                         const int64_t *stride, int64_t offset) {
-  al_tensor *t = al_malloc(sizeof *t);
+  al_tensor *t = al_alloc(sizeof *t);
   if (!t) return NULL;
   memset(t, 0, offsetof(al_tensor, shape));
   atomic_init(&t->refs, 1);
@@ -124,7 +127,7 @@ void al_unref(al_tensor *t) {
   al_storage *s = t->storage;
   al_node *n = t->node;
   al_tensor *g = t->grad;
-  al_free(t);
+  al_release(t);
   al_storage_unref(s);
   if (g) al_unref(g);
   if (n) al_node_unref(n); /* iterative: see grad/node.c */
@@ -204,9 +207,8 @@ int al_broadcast(int n, al_tensor *const *t, int *ndim, int64_t *shape) {
 }
 
 const char *al_shape_text(int ndim, const int64_t *shape) {
-  static _Thread_local char ring[8][AL_MAX_DIMS * 21];
-  static _Thread_local unsigned turn;
-  char *p = ring[turn++ % 8], *s = p;
+  al_text *text = al_thread_text();
+  char *p = text->ring[text->turn++ % 8], *s = p;
   if (!ndim) return "scalar";
   for (int d = 0; d < ndim; d++)
     s += snprintf(s, 21, d ? "x%lld" : "%lld", (long long)shape[d]);

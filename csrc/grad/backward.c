@@ -191,7 +191,7 @@ static void forget_saved(al_node *n) {
 }
 
 static int fail_at(const al_node *n) {
-  char message[sizeof al_here.error];
+  char message[sizeof al_message];
   strncpy(message, al_error(), sizeof message - 1);
   message[sizeof message - 1] = 0;
   al_fail("backward of %s: %.900s", n->op->name, message);

@@ -25,7 +25,7 @@ static void drop_contents(al_node *n) {
     al_unref(n->edge[e].leaf);
     if (n->edge[e].node) al_node_unref(n->edge[e].node);
   }
-  al_free(n);
+  al_release(n);
 }
 
 void al_node_unref(al_node *n) {
@@ -141,7 +141,7 @@ int al_record(al_call *c) {
   const al_op *op = c->op;
   if (!op->grad) return al_fail("no gradient is known for this op");
   int edges = count_edges(c);
-  al_node *n = al_malloc(sizeof *n + (size_t)edges * sizeof *n->edge);
+  al_node *n = al_alloc(sizeof *n + (size_t)edges * sizeof *n->edge);
   if (!n) return -1;
   memset(n, 0, sizeof *n);
   atomic_init(&n->refs, 1);

@@ -91,13 +91,12 @@ static int grad(lua_State *L) {
   }
   for (int k = 0; k < ninputs; k++) {
     lua_rawgeti(L, list, k + 1);
-    ((box *)lua_touserdata(L, -1))->t = out[k];
+    if (out[k]) al_fill_box(lua_touserdata(L, -1), out[k]);
     lua_pop(L, 1);
   }
   for (int k = 0; k < ninputs; k++) {
-    lua_rawgeti(L, list, k + 1);
-    if (out[k]) al_fill_box(L, st, lua_touserdata(L, -1), out[k]);
-    else lua_pop(L, 1), lua_pushnil(L);
+    if (out[k]) continue;
+    lua_pushnil(L);
     lua_rawseti(L, list, k + 1);
   }
   if (single) lua_rawgeti(L, list, 1);

@@ -10,7 +10,8 @@
 
 /* A tensor as Lua holds it: the box owns one reference, until its scope closes or it is collected. */
 typedef struct box {
-  al_tensor *t;            /* NULL: released */
+  const struct state *owner; /* the state that made it: tells boxes from other userdata of their size */
+  al_tensor *t;              /* NULL: released */
   struct box *next, *prev; /* ring of its scope's boxes; points to itself when in none */
   struct scope *in;
 } box;
@@ -23,8 +24,7 @@ typedef struct scope {
 
 /* One a Lua state; upvalue 1 of every function of the binding. */
 typedef struct state {
-  const void *box_meta; /* identity of the boxes' metatable, which the registry keeps */
-  int box_ref, boxes;   /* registry references: that metatable; tensor -> box, weak */
+  int box_ref, boxes;   /* registry references: the boxes' metatable; tensor -> box, weak */
   int threads;          /* coroutine -> its innermost scope, weak keys */
   int open_scopes;
   int64_t limit, slack; /* collect when native + Lua memory passes `limit`; it is then live + max(slack, live) */
@@ -35,7 +35,8 @@ typedef struct state {
 
 /* box.c */
 box *al_push_box(lua_State *L, state *st);                     /* pushes an empty box, in the innermost scope */
-void al_fill_box(lua_State *L, state *st, box *b, al_tensor *t); /* box on top takes t's reference; an older box of t replaces it */
+void al_fill_box(box *b, al_tensor *t);                        /* a new tensor: b takes the caller's reference */
+void al_publish_box(lua_State *L, state *st, int i);           /* the tensor at i may come back from C: its box must be found */
 void al_push_tensor(lua_State *L, state *st, al_tensor *t, bool held); /* borrows t; held: in no scope */
 al_tensor *al_to_tensor(lua_State *L, state *st, int i);       /* NULL when not a tensor; raises when released */
 al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who);

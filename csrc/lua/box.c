@@ -1,5 +1,6 @@
-/* box.c: tensors as Lua values. One live box a tensor: a weak table leads from the tensor to it, so that
- * p.grad == p.grad and tables keyed by a tensor work. */
+/* box.c: tensors as Lua values. One live box a tensor, so that p.grad == p.grad and tables keyed by a tensor
+ * work: an op that returns its argument gives the argument's box (call.c), and tensors that C hands out more
+ * than once (gradients) are published in a weak table that leads from the tensor to its box. */
 #include "binding.h"
 
 void al_unlink_box(box *b) {
@@ -24,7 +25,8 @@ static int collect_box(lua_State *L) {
 }
 
 static box *push_raw(lua_State *L, state *st) {
-  box *b = lua_newuserdata(L, sizeof *b);
+  box *b = lua_newuserdatauv(L, sizeof *b, 0);
+  b->owner = st;
   b->t = NULL;
   b->next = b->prev = b;
   b->in = NULL;
@@ -45,46 +47,40 @@ box *al_push_box(lua_State *L, state *st) {
   return b;
 }
 
-/* Replaces the box on top by the one t already has, if that one lives. */
-static bool reuse(lua_State *L, state *st, al_tensor *t) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, st->boxes);
-  lua_rawgetp(L, -1, t);
-  box *old = lua_touserdata(L, -1);
-  if (old && old->t == t) {
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-    return true;
-  }
-  lua_pop(L, 2);
-  return false;
+void al_fill_box(box *b, al_tensor *t) {
+  b->t = t;
+  if (!t->host) t->host = b;
 }
 
-void al_fill_box(lua_State *L, state *st, box *b, al_tensor *t) {
-  b->t = t;
-  if (t->host && reuse(L, st, t)) { /* the caller's reference goes; the emptied box is garbage */
-    al_unlink_box(b);
-    b->t = NULL;
-    al_unref(t);
-    return;
-  }
-  t->host = b;
+void al_publish_box(lua_State *L, state *st, int i) {
+  al_tensor *t = al_to_tensor(L, st, i);
+  if (!t) return;
+  i = lua_absindex(L, i);
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->boxes);
-  lua_pushvalue(L, -2);
+  lua_pushvalue(L, i);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
 }
 
+/* Pushes the published box of t, or a new one. */
 void al_push_tensor(lua_State *L, state *st, al_tensor *t, bool held) {
+  if (t->host) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->boxes);
+    lua_rawgetp(L, -1, t);
+    lua_remove(L, -2);
+    box *old = lua_touserdata(L, -1);
+    if (old && old->t == t) return;
+    lua_pop(L, 1);
+  }
   box *b = held ? push_raw(L, st) : al_push_box(L, st);
-  al_fill_box(L, st, b, al_ref(t));
+  al_fill_box(b, al_ref(t));
+  al_publish_box(L, st, -1);
 }
 
 box *al_to_box(lua_State *L, state *st, int i) {
-  void *p = lua_touserdata(L, i);
-  if (!p || !lua_getmetatable(L, i)) return NULL;
-  bool is = lua_topointer(L, -1) == st->box_meta;
-  lua_pop(L, 1);
-  return is ? p : NULL;
+  if (lua_type(L, i) != LUA_TUSERDATA || lua_rawlen(L, i) != sizeof(box)) return NULL;
+  box *b = lua_touserdata(L, i);
+  return b->owner == st ? b : NULL;
 }
 
 al_tensor *al_to_tensor(lua_State *L, state *st, int i) {
@@ -122,6 +118,5 @@ void al_open_boxes(lua_State *L, state *st) {
   lua_setfield(L, -2, "__gc");
   lua_pushliteral(L, "albedo.tensor");
   lua_setfield(L, -2, "__name");
-  st->box_meta = lua_topointer(L, -1);
   st->box_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

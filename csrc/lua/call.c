@@ -242,6 +242,23 @@ static int attempt(parsed *p) {
   return failed;
 }
 
+/* Result box b at `at` is empty (nil then), or holds a tensor that has a box already: an argument returned. */
+static void settle(lua_State *L, state *st, box *b, int at, int arguments) {
+  al_tensor *t = b->t;
+  lua_pushnil(L);
+  for (int i = 1; t && i < arguments; i++) {
+    box *old = al_to_box(L, st, i);
+    if (!old || old->t != t) continue;
+    lua_pushvalue(L, i);
+    lua_replace(L, -2);
+    al_unlink_box(b);
+    al_release_box(b);
+    break;
+  }
+  if (!t || b->t != t) lua_replace(L, at);
+  else lua_pop(L, 1);
+}
+
 static int run_op(lua_State *L) {
   state *st = STATE(L);
   parsed p;
@@ -266,13 +283,10 @@ static int run_op(lua_State *L) {
     al_memory_trim();
     if (attempt(&p)) return al_raise_kernel(L, st);
   }
-  for (int k = 0; k < n; k++) b[k]->t = p.c.out[k]; /* owned from here on, whatever is raised */
-  for (int k = 0; k < n; k++) {
-    lua_pushvalue(L, first + k);
-    if (b[k]->t) al_fill_box(L, st, b[k], b[k]->t);
-    else lua_pushnil(L), lua_replace(L, -2);
-    lua_replace(L, first + k);
-  }
+  for (int k = 0; k < n; k++)
+    if (p.c.out[k]) al_fill_box(b[k], p.c.out[k]); /* owned from here on, whatever is raised */
+  for (int k = 0; k < n; k++)
+    if (!b[k]->t || b[k]->t->host != b[k]) settle(L, st, b[k], first + k, first);
   return n;
 }
 

@@ -47,7 +47,7 @@ static void push_where(lua_State *L, state *st) {
 }
 
 int al_raise(lua_State *L, state *st, const char *format, ...) {
-  char message[sizeof al_here.error];
+  char message[sizeof al_message];
   va_list ap;
   va_start(ap, format);
   vsnprintf(message, sizeof message, format, ap);

@@ -233,7 +233,7 @@ int al_tensor_index(lua_State *L) {
   al_tensor *y = al_ref(read_pick(t, &p));
   al_frame_close(&f);
   if (!y) return al_raise_kernel(L, st);
-  al_fill_box(L, st, b, y);
+  al_fill_box(b, y);
   return 1;
 }
 

@@ -84,7 +84,7 @@ static int tensor(lua_State *L) {
   t = source ? al_fresh_contiguous(source, (al_dtype)m.dtype) : al_empty((al_dtype)m.dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
   t->requires_grad = m.requires_grad;
-  al_fill_box(L, st, b, t);
+  al_fill_box(b, t);
   if (source) return 1;
   lua_pushvalue(L, 1);
   fill(L, t, 0, &at);
@@ -135,7 +135,7 @@ static int bytes(lua_State *L) {
   box *b = al_push_box(L, st);
   al_tensor *dense = al_fresh_contiguous(t, (al_dtype)t->dtype);
   if (!dense) return al_raise_kernel(L, st);
-  al_fill_box(L, st, b, dense);
+  al_fill_box(b, dense);
   lua_pushlstring(L, al_data(dense), (size_t)al_numel(dense) * al_dtype_size((al_dtype)dense->dtype));
   return 1;
 }
@@ -160,7 +160,7 @@ static int from_bytes(lua_State *L) {
   box *b = al_push_box(L, st);
   al_tensor *t = al_empty((al_dtype)dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
-  al_fill_box(L, st, b, t);
+  al_fill_box(b, t);
   if (len != (size_t)al_numel(t) * al_dtype_size((al_dtype)dtype))
     return al_raise(L, st, "from_bytes: %lld bytes do not make a tensor of %s %s", (long long)len,
                     al_shape_text(n, shape), al_dtype_name((al_dtype)dtype));
@@ -238,6 +238,7 @@ static int set_field(lua_State *L) {
     if (!g && !lua_isnil(L, 3)) return al_raise(L, st, "grad must be a tensor or nil, got %s", luaL_typename(L, 3));
     if (g && (!al_same_shape(g, t) || g->dtype != t->dtype))
       return al_raise(L, st, "grad has shape %s, the tensor %s", al_shape_text(g->ndim, g->shape), al_shape_text(t->ndim, t->shape));
+    al_publish_box(L, st, 3);
     al_tensor *former = t->grad;
     t->grad = al_ref(g);
     al_unref(former);

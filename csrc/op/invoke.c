@@ -64,11 +64,11 @@ void al_describe(const al_call *c, char *buffer, size_t size) {
 
 /* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": put once, by the innermost op. */
 static int describe_failure(const al_call *c) {
-  char message[sizeof al_here.error], arguments[512];
+  char message[sizeof al_message], arguments[512];
   if (al_here.described) return -1;
   snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  snprintf(al_here.error, sizeof al_here.error, "%s%s: %.480s (%.480s)", c->called ? c->called : c->op->name,
+  snprintf(al_message, sizeof al_message, "%s%s: %.480s (%.480s)", c->called ? c->called : c->op->name,
            c->into ? "_" : "", message, arguments);
   al_here.described = true;
   return -1;
