@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static void put(lua_State *L, const char *name, int64_t v) {
   lua_pushinteger(L, v);
@@ -181,6 +182,13 @@ static int system_info(lua_State *L) {
   return 1;
 }
 
+/* clock() -> seconds by the wall, from an arbitrary start */
+static int wall_clock(lua_State *L) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec), 1;
+}
+
 /* set_hook(name, value): "call" = the function modules are called through, "path" = module -> dotted path */
 static int set_hook(lua_State *L) {
   lua_pushfstring(L, "albedo.%s", luaL_checkstring(L, 1));
@@ -196,7 +204,7 @@ void al_open_system(lua_State *L, int state_index) {
   static const luaL_Reg functions[] = {
       {"memory", memory}, {"memory_trim", memory_trim}, {"memory_reset_peak", memory_reset_peak}, {"memory_limit", memory_limit},
       {"fault_after", fault_after}, {"threads", threads}, {"seed", seed}, {"generator", generator}, {"rng_state", rng_state},
-      {"registry", registry}, {"plugin", plugin}, {"system", system_info}, {"set_hook", set_hook}, {"raise", raise}, {NULL, NULL}};
+      {"registry", registry}, {"plugin", plugin}, {"system", system_info}, {"set_hook", set_hook}, {"raise", raise}, {"clock", wall_clock}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);
   if (luaL_newmetatable(L, "albedo.generator")) {
