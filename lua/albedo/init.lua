@@ -102,11 +102,12 @@ require "albedo.tensor"
 -- The parts, loaded when first touched.
 local parts = {
   nn = true, optim = true, data = true, metrics = true, models = true, image = true, json = true, plot = true,
-  report = true, lab = true, cli = true, io = true, progress = true, sim = true, classical = true, help = true,
+  report = true, lab = true, cli = true, io = true, progress = true, sim = true, classical = true,
 }
 -- Functions that live in a part, under the names scripts use.
 local homes = {
   save = "io", load = "io", save_tensors = "io", load_tensors = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
+  help = "help", apropos = "help",
 }
 
 setmetatable(al, {
