@@ -1,27 +1,33 @@
---- al.save and al.load: state dicts as safetensors files (https://github.com/huggingface/safetensors).
+--- al.save and al.load: state dicts as safetensors files
+-- (https://github.com/huggingface/safetensors).
 --
 --   al.save("net.safetensors", { model = net, optim = opt, step = 1200, note = "second run" })
---   local rest = al.load("net.safetensors", { model = net, optim = opt })    -- rest.step, rest.note
---   local state = al.load "squeezenet.safetensors"                           -- name -> tensor
---   local file = al.io.open "squeezenet.safetensors"; file:names(); file:read "features.0.weight"
+--   local rest = al.load("net.safetensors", { model = net, optim = opt }) -- rest.step, rest.note
+--   local state = al.load "squeezenet.safetensors"                        -- name -> tensor
+--   local file = al.io.open "squeezenet.safetensors"
+--   file:names(); file:read "features.0.weight"
 --
--- A value is a tensor, a number, a boolean, a string, an object with state_dict and load_state_dict, or a table
--- of these; what lies in an object or table gets its name as a prefix: "model.0.weight". Numbers and booleans are
--- stored as tensors of one element, to the bit, and come back as they were; strings are metadata. Files appear whole
--- or not at all. Half and bfloat16 are read as float32.
+-- A value is a tensor, a number, a boolean, a string, an object with state_dict and
+-- load_state_dict, or a table of these; what lies in an object or table gets its name as a
+-- prefix: "model.0.weight". Numbers and booleans are stored as tensors of one element, to the
+-- bit, and come back as they were; strings are metadata. Files appear whole or not at all. Half
+-- and bfloat16 are read as float32.
 
 local al = require "albedo"
 local json = require "albedo.json"
 
 local HEADER_LIMIT = 100 * 1024 * 1024
-local FORMATS = { float64 = "F64", float32 = "F32", int64 = "I64", int32 = "I32", uint8 = "U8", bool = "BOOL" }
+local FORMATS = {
+  float64 = "F64", float32 = "F32", int64 = "I64", int32 = "I32", uint8 = "U8", bool = "BOOL",
+}
 local SIZES = {
-  F64 = 8, F32 = 4, I64 = 8, I32 = 4, U8 = 1, BOOL = 1, F16 = 2, BF16 = 2, I8 = 1, I16 = 2, U16 = 2, U32 = 4,
+  F64 = 8, F32 = 4, I64 = 8, I32 = 4, U8 = 1, BOOL = 1, F16 = 2, BF16 = 2, I8 = 1, I16 = 2,
+  U16 = 2, U32 = 4,
 }
 -- metadata entries of our own: names of values that are Lua's and not tensors
 local NUMBERS, BOOLEANS = "albedo.numbers", "albedo.booleans"
 
--- ---- writing ------------------------------------------------------------------------------------
+-- ---- writing --------------------------------------------------------------------------------
 
 local function describe(v)
   return al.is_tensor(v) and "a tensor" or "a " .. type(v)
@@ -54,11 +60,13 @@ local function flatten(out, name, value, seen)
     end
     seen[value] = nil
   else
-    error(("al.save: %s is %s, which no file can hold"):format(name == "" and "the state" or name, describe(value)), 0)
+    error(("al.save: %s is %s, which no file can hold")
+      :format(name == "" and "the state" or name, describe(value)), 0)
   end
 end
 
--- Names in the order of the file: wide elements first, so that everything is aligned; then by name.
+-- Names in the order of the file: wide elements first, so that everything is aligned; then by
+-- name.
 local function file_order(tensors)
   local names = {}
   for name in pairs(tensors) do names[#names + 1] = name end
@@ -77,8 +85,12 @@ end
 
 --- Writes a state (see above) to a safetensors file. Returns the number of tensors.
 local function save(path, state)
-  if type(path) ~= "string" then error("al.save(path, state): path is " .. describe(path), 2) end
-  if type(state) ~= "table" then error("al.save(path, state): state is " .. describe(state), 2) end
+  if type(path) ~= "string" then
+    error("al.save(path, state): path is " .. describe(path), 2)
+  end
+  if type(state) ~= "table" then
+    error("al.save(path, state): state is " .. describe(state), 2)
+  end
   local out = { tensors = {}, strings = {}, numbers = {}, booleans = {} }
   local ok, message = pcall(flatten, out, "", state, {})
   if not ok then error(message, 2) end
@@ -88,7 +100,8 @@ local function save(path, state)
     local t = out.tensors[name]:detach()
     local format = FORMATS[t.dtype]
     local bytes = t:numel() * SIZES[format]
-    header[name] = { dtype = format, shape = t.shape, data_offsets = { offset, offset + bytes } }
+    header[name] = { dtype = format, shape = t.shape,
+      data_offsets = { offset, offset + bytes } }
     offset = offset + bytes
     list[i] = t
   end
@@ -104,7 +117,7 @@ local function save(path, state)
   return #names
 end
 
--- ---- reading ------------------------------------------------------------------------------------
+-- ---- reading --------------------------------------------------------------------------------
 
 local function whole(v) return type(v) == "number" and v >= 0 and v < 2 ^ 53 and v % 1 == 0 end
 
@@ -113,7 +126,9 @@ local function count_of(shape)
   if type(shape) ~= "table" then return nil, "has no shape" end
   local n, dims = 1, 0
   for key, size in pairs(shape) do
-    if not whole(key) or not whole(size) then return nil, "has a shape that is no list of sizes" end
+    if not whole(key) or not whole(size) then
+      return nil, "has a shape that is no list of sizes"
+    end
     n, dims = n * size, dims + 1
   end
   if dims ~= #shape then return nil, "has a shape that is no list of sizes" end
@@ -121,7 +136,8 @@ local function count_of(shape)
   return n
 end
 
--- Checks one entry of a header against `available` bytes of data. Returns what is wrong with it, or nil.
+-- Checks one entry of a header against `available` bytes of data. Returns what is wrong with
+-- it, or nil.
 local function fault(entry, available)
   if type(entry) ~= "table" then return "is no object" end
   local size = SIZES[entry.dtype]
@@ -131,7 +147,9 @@ local function fault(entry, available)
   local offsets = entry.data_offsets
   local first, last
   if type(offsets) == "table" then first, last = offsets[1], offsets[2] end
-  if not whole(first) or not whole(last) or #offsets ~= 2 or first > last then return "has wrong data_offsets" end
+  if not whole(first) or not whole(last) or #offsets ~= 2 or first > last then
+    return "has wrong data_offsets"
+  end
   if last > available then return "lies beyond the end of the file" end
   if last - first ~= n * size then
     return ("has %.0f bytes of data, its shape needs %.0f"):format(last - first, n * size)
@@ -139,7 +157,8 @@ local function fault(entry, available)
   return nil
 end
 
--- The names in the order of their data, which must follow one another without gaps up to the end.
+-- The names in the order of their data, which must follow one another without gaps up to the
+-- end.
 local function check_layout(entries, available)
   local names = {}
   for name in pairs(entries) do names[#names + 1] = name end
@@ -153,11 +172,14 @@ local function check_layout(entries, available)
   for _, name in ipairs(names) do
     local offsets = entries[name].data_offsets
     if offsets[1] ~= at then
-      return nil, ("%s %s"):format(name, offsets[1] < at and "overlaps another tensor" or "leaves a gap before it")
+      return nil, ("%s %s")
+        :format(name, offsets[1] < at and "overlaps another tensor" or "leaves a gap before it")
     end
     at = offsets[2]
   end
-  if at ~= available then return nil, ("%.0f bytes at the end belong to no tensor"):format(available - at) end
+  if at ~= available then
+    return nil, ("%.0f bytes at the end belong to no tensor"):format(available - at)
+  end
   return names
 end
 
@@ -214,7 +236,8 @@ local function open_file(path)
   end
   local names, reason = check_layout(entries, available)
   if not names then return nil, path .. ": " .. reason end
-  return setmetatable({ path = path, metadata = metadata, entries = entries, order = names, start = start }, File)
+  return setmetatable({ path = path, metadata = metadata, entries = entries, order = names,
+    start = start }, File)
 end
 
 --- The names of the tensors, in the order of the file.
@@ -246,7 +269,8 @@ end
 
 -- Everything in a file: name -> tensor, number, boolean or string.
 local function read_all(file)
-  local numbers, booleans, state = lines(file.metadata[NUMBERS]), lines(file.metadata[BOOLEANS]), {}
+  local numbers, booleans, state = lines(file.metadata[NUMBERS]),
+    lines(file.metadata[BOOLEANS]), {}
   for _, name in ipairs(file.order) do
     local t = file:read(name)
     if (numbers[name] or booleans[name]) and t:numel() == 1 then
@@ -274,8 +298,9 @@ local function take(state, prefix)
   return part, #names
 end
 
---- Reads a safetensors file: name -> value. With `into`, a table of objects, each object's part is handed to its
--- load_state_dict (a tensor's to its copy_) and left out of what is returned. `options` go to load_state_dict.
+--- Reads a safetensors file: name -> value. With `into`, a table of objects, each object's part
+-- is handed to its load_state_dict (a tensor's to its copy_) and left out of what is returned.
+-- `options` go to load_state_dict.
 local function load(path, into, options)
   if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
   local file, reason = open_file(path)
@@ -284,7 +309,9 @@ local function load(path, into, options)
   if not ok then error("al.load: " .. tostring(state), 2) end
   for name, target in pairs(into or {}) do
     if al.is_tensor(target) then
-      if not al.is_tensor(state[name]) then error(("al.load: %s holds no tensor %s"):format(path, name), 2) end
+      if not al.is_tensor(state[name]) then
+        error(("al.load: %s holds no tensor %s"):format(path, name), 2)
+      end
       al.no_grad(function() target:copy_(state[name]) end)
       state[name] = nil
     else

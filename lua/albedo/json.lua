@@ -4,10 +4,11 @@
 --   al.json.decode(text)                         -> value; null is al.json.null
 --   al.json.write(path, value), al.json.read(path)
 --
--- Reading, and the escaping of strings, is lua-cjson's. Writing differs from it where a measurement would suffer:
--- numbers have the 15 to 17 digits that give them back, keys are sorted, an empty table is [] (al.json.object({})
--- gives {}), tensors become numbers or nested lists. What JSON cannot hold becomes null, and is noted: NaN,
--- infinities, functions, cycles. Where the whole is an object, the notes stand in it under "notes".
+-- Reading, and the escaping of strings, is lua-cjson's. Writing differs from it where a
+-- measurement would suffer: numbers have the 15 to 17 digits that give them back, keys are
+-- sorted, an empty table is [] (al.json.object({}) gives {}), tensors become numbers or nested
+-- lists. What JSON cannot hold becomes null, and is noted: NaN, infinities, functions, cycles.
+-- Where the whole is an object, the notes stand in it under "notes".
 
 local json = {}
 
@@ -18,11 +19,14 @@ if found then
 end
 
 local function library(level)
-  if not found then error("al.json needs the package lua-cjson (apt-get install lua-cjson)", level + 1) end
+  if not found then
+    error("al.json needs the package lua-cjson (apt-get install lua-cjson)", level + 1)
+  end
   return cjson
 end
 
-json.null = found and cjson.null or setmetatable({}, { __tostring = function() return "null" end })
+json.null = found and cjson.null
+  or setmetatable({}, { __tostring = function() return "null" end })
 
 local Object = { __name = "albedo.json.object" }
 
@@ -40,7 +44,8 @@ local function clean(s)
     local n = a < 128 and 1
       or a >= 194 and a <= 223 and more(b) and 2
       or a >= 224 and a <= 239 and more(b, a == 224 and 160, a == 237 and 159) and more(c) and 3
-      or a >= 240 and a <= 244 and more(b, a == 240 and 144, a == 244 and 143) and more(c) and more(d) and 4
+      or a >= 240 and a <= 244 and more(b, a == 240 and 144, a == 244 and 143) and more(c)
+        and more(d) and 4
     out[#out + 1] = n and s:sub(i, i + n - 1) or REPLACEMENT
     i = i + (n or 1)
   end
@@ -123,7 +128,8 @@ function Writer:table(t, path, depth)
     local keys, value_of = sorted_keys(t)
     for i, key in ipairs(keys) do
       local below = path == "" and key or path .. "." .. key
-      parts[i] = quote(key) .. (self.indent and ": " or ":") .. self:value(value_of[key], below, depth + 1)
+      parts[i] = quote(key) .. (self.indent and ": " or ":")
+        .. self:value(value_of[key], below, depth + 1)
     end
     if depth == 0 and #self.notes > 0 and value_of.notes == nil then
       parts[#parts + 1] = quote "notes" .. (self.indent and ": " or ":")
@@ -152,7 +158,9 @@ function Writer:value(v, path, depth)
     return quote(v)
   elseif kind == "number" then
     if v ~= v then return self:note(path, "NaN") end
-    if v == math.huge or v == -math.huge then return self:note(path, v > 0 and "infinity" or "-infinity") end
+    if v == math.huge or v == -math.huge then
+      return self:note(path, v > 0 and "infinity" or "-infinity")
+    end
     return number(v)
   elseif kind == "boolean" then
     return tostring(v)
@@ -160,19 +168,23 @@ function Writer:value(v, path, depth)
     return self:table(v, path, depth)
   end
   local value = kind == "userdata" and from_tensor(v)
-  if value == nil or value == false and kind ~= "userdata" then return self:note(path, "a " .. kind) end
+  if value == nil or value == false and kind ~= "userdata" then
+    return self:note(path, "a " .. kind)
+  end
   return self:value(value, path, depth)
 end
 
 --- The JSON text of a value, and the list of what became null in it (nil when nothing did).
 function json.encode(value, options)
   library(2)
-  local writer = setmetatable({ notes = {}, open = {}, indent = options and options.indent }, Writer)
+  local writer = setmetatable({ notes = {}, open = {}, indent = options and options.indent },
+    Writer)
   local text = writer:value(value, "", 0)
   return text, #writer.notes > 0 and writer.notes or nil
 end
 
--- cjson reads every number as a float; whole ones are integers for us, where there are integers.
+-- cjson reads every number as a float; whole ones are integers for us, where there are
+-- integers.
 local to_integer = math.tointeger or function(v) return v end
 local function integers(t)
   for key, value in pairs(t) do
