@@ -2,7 +2,7 @@
 -- (https://github.com/huggingface/safetensors).
 --
 --   al.save("net.safetensors", { model = net, optim = opt, step = 1200, note = "second run" })
---   local rest = al.load("net.safetensors", { model = net, optim = opt }) -- rest.step, rest.note
+--   local rest = al.load("net.safetensors", { model = net, optim = opt }) -- rest.step
 --   local state = al.load "squeezenet.safetensors"                        -- name -> tensor
 --   local file = al.io.open "squeezenet.safetensors"
 --   file:names(); file:read "features.0.weight"

@@ -5,7 +5,7 @@
 --   local r = al.report.new { title = "Copy-move forgeries", lead = "What was done." }
 --   r:heading "Detection"; r:text "Figures are means over three seeds."
 --   r:table { caption = "Test", columns = { "arm", "F1" }, rows = { { "custom", 0.91 } } }
---   r:picture { path = "examples.png", alt = "Forged photographs", credit = "A. Author, CC BY 4.0" }
+--   r:picture { path = "examples.png", alt = "Forgeries", credit = "A. Author, CC BY" }
 --   r:claims(list)
 --   r:write "report.html"
 
@@ -201,9 +201,9 @@ function Report:claims(list)
       measured = ("%s [%s, %s]"):format(measured, show(c.interval[1]), show(c.interval[2]))
     end
     rows[i] = ('<tr class="claim"><th scope="row">%s</th><td>%s</td><td>%s</td>'
-      .. '<td class="number">%s</td><td class="number">%s</td><td class="verdict %s">%s</td></tr>')
-        :format(escape(c.id or i),
-      escape(c.text or ""), escape(show(c.paper)), escape(measured), escape(show(c.seeds)),
+      .. '<td class="number">%s</td><td class="number">%s</td>'
+      .. '<td class="verdict %s">%s</td></tr>'):format(escape(c.id or i), escape(c.text or ""),
+      escape(show(c.paper)), escape(measured), escape(show(c.seeds)),
       c.holds == nil and "" or class, verdict)
   end
   return self:add('<div class="scroll"><table><thead><tr><th scope="col">claim</th>'
