@@ -11,7 +11,7 @@ enum { BLOCK = 2048 };
 #define AL_REAL 64
 #include "norm.c"
 
-#define LOOPS(bits)                                                                                \
+#define LOOPS(bits) \
   { moments_##bits, dots_##bits, scale_##bits, scale_by_##bits, blend_##bits, gather_##bits }
 const al_norm_kernels AL_K(al_norm) = {LOOPS(f32), LOOPS(f64)};
 
@@ -45,7 +45,8 @@ static void AL_S(moments)(const void *from, int64_t n, double mid, double *sum) 
   }
 }
 
-AL_INLINE void AL_S(dots_of)(const real *g, const real *w, const real *x, int64_t len, real shift, double *sum, bool weighs) {
+AL_INLINE void AL_S(dots_of)(const real *g, const real *w, const real *x, int64_t len,
+                             real shift, double *sum, bool weighs) {
   int64_t i = 0;
   rvec s0 = {0}, s1 = {0}, q0 = {0}, q1 = {0};
   for (; i + 2 * LANES <= len; i += 2 * LANES) {
@@ -64,22 +65,28 @@ AL_INLINE void AL_S(dots_of)(const real *g, const real *w, const real *x, int64_
   }
 }
 
-static void AL_S(dots)(const void *g, const void *w, const void *x, int64_t n, double mid, double *sum) {
+static void AL_S(dots)(const void *g, const void *w, const void *x, int64_t n, double mid,
+                       double *sum) {
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t len = al_min(n - i, BLOCK);
-    if (w) AL_S(dots_of)((const real *)g + i, (const real *)w + i, (const real *)x + i, len, (real)mid, sum, true);
-    else AL_S(dots_of)((const real *)g + i, NULL, (const real *)x + i, len, (real)mid, sum, false);
+    if (w)
+      AL_S(dots_of)
+      ((const real *)g + i, (const real *)w + i, (const real *)x + i, len, (real)mid, sum,
+       true);
+    else
+      AL_S(dots_of)((const real *)g + i, NULL, (const real *)x + i, len, (real)mid, sum, false);
   }
 }
 
-static void AL_S(scale)(const void *from, void *to, int64_t n, double mean, double scale, double shift) {
+static void AL_S(scale)(const void *from, void *to, int64_t n, double mean, double scale,
+                        double shift) {
   const real *x = from, m = (real)mean, a = (real)scale, b = (real)shift;
   real *restrict y = to;
   for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + b;
 }
 
-static void AL_S(scale_by)(const void *from, const void *weight, const void *bias, void *to, int64_t n, double mean,
-                           double scale) {
+static void AL_S(scale_by)(const void *from, const void *weight, const void *bias, void *to,
+                           int64_t n, double mean, double scale) {
   const real *x = from, *w = weight, *b = bias, m = (real)mean, a = (real)scale;
   real *restrict y = to;
   if (w && b)
@@ -90,9 +97,10 @@ static void AL_S(scale_by)(const void *from, const void *weight, const void *bia
     for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + (b ? b[i] : 0);
 }
 
-static void AL_S(blend)(const void *grad, const void *weight, const void *from, void *to, int64_t n, double mean, double a0,
-                        double b0, double c0) {
-  const real *g = grad, *w = weight, *x = from, m = (real)mean, a = (real)a0, b = (real)b0, c = (real)c0;
+static void AL_S(blend)(const void *grad, const void *weight, const void *from, void *to,
+                        int64_t n, double mean, double a0, double b0, double c0) {
+  const real *g = grad, *w = weight, *x = from, m = (real)mean, a = (real)a0, b = (real)b0,
+             c = (real)c0;
   real *restrict gx = to;
   if (w)
     for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] * w[i] + b * (x[i] - m) + c;
@@ -100,8 +108,8 @@ static void AL_S(blend)(const void *grad, const void *weight, const void *from, 
     for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] + b * (x[i] - m) + c;
 }
 
-static void AL_S(gather)(const void *grad, const void *from, double *restrict gw, double *restrict gb, int64_t n, double mean,
-                         double scale) {
+static void AL_S(gather)(const void *grad, const void *from, double *restrict gw,
+                         double *restrict gb, int64_t n, double mean, double scale) {
   const real *g = grad, *x = from, m = (real)mean, a = (real)scale;
   for (int64_t i = 0; gw && i < n; i++) gw[i] += (double)(g[i] * (x[i] - m) * a);
   for (int64_t i = 0; gb && i < n; i++) gb[i] += (double)g[i];

@@ -1,10 +1,11 @@
-/* join.c: tensors put together or repeated: cat, stack, tile, repeat_interleave, roll, pad, tril, triu. */
+/* join.c: tensors put together or repeated: cat, stack, tile, repeat_interleave, roll, pad,
+ * tril, triu. */
 #include "op.h"
 #include <string.h>
 
 extern al_op al_op_index_select, al_op_slice, al_op_slice_back, al_op_tril, al_op_triu;
 
-/* ---- cat, stack ------------------------------------------------------------------------------- */
+/* ---- cat, stack ---- */
 
 /* The part [from, from + n) of dim d of y, as a view. */
 static al_tensor *span(al_tensor *y, int d, int64_t from, int64_t n) {
@@ -30,10 +31,12 @@ static int cat_forward(al_call *c) {
   for (int i = 0; i < n; i++) {
     if (is_nothing(xs[i])) continue;
     bool fits = xs[i]->ndim == model->ndim;
-    for (int d = 0; fits && d < model->ndim; d++) fits = d == dim || xs[i]->shape[d] == shape[d];
+    for (int d = 0; fits && d < model->ndim; d++)
+      fits = d == dim || xs[i]->shape[d] == shape[d];
     if (!fits)
       return al_fail("tensor %d (%s) does not fit the first (%s) outside dim %d", i + 1,
-                     al_shape_text(xs[i]->ndim, xs[i]->shape), al_shape_text(model->ndim, model->shape), dim + 1);
+                     al_shape_text(xs[i]->ndim, xs[i]->shape),
+                     al_shape_text(model->ndim, model->shape), dim + 1);
     shape[dim] += xs[i]->shape[dim];
   }
   al_tensor *y = al_empty(al_promote(n, xs), model->ndim, shape);
@@ -60,8 +63,9 @@ static int cat_grad(al_back *b) {
 }
 
 AL_OP(cat, .sig = "xs:T* dim:dim=1 -> T", .alias = "concat",
-      .doc = "Joins tensors along dim; their other sizes agree. Empty vectors are skipped.", .forward = cat_forward,
-      .grad = cat_grad, .sample = "{{r(2,3), r(4,3)}}, {{r(2,3), r(2,1), r(2,2)}, 2}, {{r(2,3), r(2,2)}, -1}");
+      .doc = "Joins tensors along dim; their other sizes agree. Empty vectors are skipped.",
+      .forward = cat_forward, .grad = cat_grad,
+      .sample = "{{r(2,3), r(4,3)}}, {{r(2,3), r(2,1), r(2,2)}, 2}, {{r(2,3), r(2,2)}, -1}");
 
 static int stack_forward(al_call *c) {
   al_tensor **xs = c->a[0].ts.v, **up;
@@ -70,7 +74,8 @@ static int stack_forward(al_call *c) {
   if (al_dim(ARG_I(1), xs[0]->ndim + 1, &dim)) return -1;
   for (int i = 1; i < n; i++)
     if (!al_same_shape(xs[i], xs[0]))
-      return al_fail("tensor %d is %s, the first %s", i + 1, al_shape_text(xs[i]->ndim, xs[i]->shape),
+      return al_fail("tensor %d is %s, the first %s", i + 1,
+                     al_shape_text(xs[i]->ndim, xs[i]->shape),
                      al_shape_text(xs[0]->ndim, xs[0]->shape));
   if (!(up = al_malloc((size_t)n * sizeof *up))) return -1;
   bool made = true;
@@ -84,14 +89,15 @@ AL_OP(stack, .sig = "xs:T* dim:dim=1 -> T", .flags = AL_F_COMPOSITE,
       .doc = "Joins tensors of one shape along a new dim at `dim`.", .forward = stack_forward,
       .sample = "{{r(2,3), r(2,3)}}, {{r(2,3), r(2,3), r(2,3)}, -1}");
 
-/* ---- tile, repeat_interleave, roll ------------------------------------------------------------- */
+/* ---- tile, repeat_interleave, roll ---- */
 
-/* Dim d of x repeated k times, as a whole (blocks) or entry by entry: x as (before, [k,] size, [k,] after),
- * the new dim expanded. */
+/* Dim d of x repeated k times, as a whole (blocks) or entry by entry: x as (before, [k,] size,
+ * [k,] after), the new dim expanded. */
 static al_tensor *repeat_dim(al_tensor *x, int d, int64_t k, bool each) {
   if (!x || k == 1) return x;
   int n = x->ndim;
-  int64_t before = al_product(d, x->shape), size = x->shape[d], after = al_product(n - d - 1, x->shape + d + 1);
+  int64_t before = al_product(d, x->shape), size = x->shape[d],
+          after = al_product(n - d - 1, x->shape + d + 1);
   int64_t up[] = {before, each ? size : 1, each ? 1 : size, after};
   int64_t wide[] = {before, each ? size : k, each ? k : size, after}, shape[AL_MAX_DIMS];
   memcpy(shape, x->shape, sizeof shape);
@@ -116,7 +122,8 @@ static int tile_forward(al_call *c) {
 }
 
 AL_OP(tile, .sig = "x:T repeats:ints... -> T", .flags = AL_F_COMPOSITE,
-      .doc = "x repeated along each dim, counts aligned to the last dims; more counts than dims add leading dims.",
+      .doc = "x repeated along each dim, counts aligned to the last dims; more counts than "
+             "dims add leading dims.",
       .forward = tile_forward, .sample = "{r(2,3), 2, 3}, {r(3), {2, 2}}, {r(2,2), 3}");
 
 static int repeat_interleave_forward(al_call *c) {
@@ -128,8 +135,8 @@ static int repeat_interleave_forward(al_call *c) {
 }
 
 AL_OP(repeat_interleave, .sig = "x:T repeats:int dim:dim=1 -> T", .flags = AL_F_COMPOSITE,
-      .doc = "Each entry of dim repeated `repeats` times: 1 1 2 2 3 3.", .forward = repeat_interleave_forward,
-      .sample = "{r(2,3), 2}, {r(2,3), 3, 2}");
+      .doc = "Each entry of dim repeated `repeats` times: 1 1 2 2 3 3.",
+      .forward = repeat_interleave_forward, .sample = "{r(2,3), 2}, {r(2,3), 3, 2}");
 
 static al_tensor *roll_dim(al_tensor *x, int d, int64_t shift) {
   int64_t n = x ? x->shape[d] : 0;
@@ -157,19 +164,25 @@ static int roll_forward(al_call *c) {
 }
 
 AL_OP(roll, .sig = "x:T shifts:ints dims:dims? -> T", .flags = AL_F_COMPOSITE,
-      .doc = "Moves entries by `shifts` along `dims`, what falls off one end coming in at the other; without dims over\n"
+      .doc = "Moves entries by `shifts` along `dims`, what falls off one end coming in at the "
+             "other; without dims over\n"
              "the flattened tensor.",
-      .forward = roll_forward, .sample = "{r(2,3), 1}, {r(3,4), {1,-1}, {1,2}}, {r(3,4), -2, 2}");
+      .forward = roll_forward,
+      .sample = "{r(2,3), 1}, {r(3,4), {1,-1}, {1,2}}, {r(3,4), -2, 2}");
 
-/* ---- pad -------------------------------------------------------------------------------------- */
+/* ---- pad ---- */
 
-/* Positions (from 1) that extend dim of `n` entries by `lo` and `hi` entries (negative: crop). */
+/* Positions (from 1) that extend dim of `n` entries by `lo` and `hi` entries (negative: crop).
+ */
 static al_tensor *border(int64_t n, int64_t lo, int64_t hi, const char *mode) {
   int64_t size = n + lo + hi;
   bool reflect = !strcmp(mode, "reflect"), wrap = !strcmp(mode, "circular");
-  if (size < 0 || n == 0) return al_null("padding %lld, %lld does not fit size %lld", (long long)lo, (long long)hi, (long long)n);
+  if (size < 0 || n == 0)
+    return al_null("padding %lld, %lld does not fit size %lld", (long long)lo, (long long)hi,
+                   (long long)n);
   if ((reflect && (lo >= n || hi >= n)) || (wrap && (lo > n || hi > n)))
-    return al_null("%s padding %lld, %lld reaches beyond size %lld", mode, (long long)lo, (long long)hi, (long long)n);
+    return al_null("%s padding %lld, %lld reaches beyond size %lld", mode, (long long)lo,
+                   (long long)hi, (long long)n);
   al_tensor *index = al_empty(AL_INT64, 1, &size);
   int64_t *at = index ? al_data(index) : NULL;
   for (int64_t i = 0; at && i < size; i++) {
@@ -182,9 +195,11 @@ static al_tensor *border(int64_t n, int64_t lo, int64_t hi, const char *mode) {
   return index;
 }
 
-static al_tensor *pad_constant(al_tensor *x, const int64_t *lo, const int64_t *hi, double value) {
+static al_tensor *pad_constant(al_tensor *x, const int64_t *lo, const int64_t *hi,
+                               double value) {
   int n = x->ndim;
-  int64_t start[AL_MAX_DIMS], step[AL_MAX_DIMS], keep[AL_MAX_DIMS], at[AL_MAX_DIMS], shape[AL_MAX_DIMS];
+  int64_t start[AL_MAX_DIMS], step[AL_MAX_DIMS], keep[AL_MAX_DIMS], at[AL_MAX_DIMS],
+      shape[AL_MAX_DIMS];
   bool crops = false, grows = false;
   for (int d = 0; d < n; d++) {
     start[d] = lo[d] < 0 ? -lo[d] : 0;
@@ -192,7 +207,8 @@ static al_tensor *pad_constant(al_tensor *x, const int64_t *lo, const int64_t *h
     at[d] = lo[d] > 0 ? lo[d] : 0;
     step[d] = 1;
     if (keep[d] < 0)
-      return al_null("padding %lld, %lld does not fit size %lld", (long long)lo[d], (long long)hi[d], (long long)x->shape[d]);
+      return al_null("padding %lld, %lld does not fit size %lld", (long long)lo[d],
+                     (long long)hi[d], (long long)x->shape[d]);
     shape[d] = keep[d] + at[d] + (hi[d] > 0 ? hi[d] : 0);
     crops = crops || lo[d] < 0 || hi[d] < 0;
     grows = grows || lo[d] > 0 || hi[d] > 0;
@@ -206,14 +222,16 @@ static int pad_forward(al_call *c) {
   const char *mode = c->a[2].s;
   int n = c->a[1].ints.n;
   int64_t lo[AL_MAX_DIMS] = {0}, hi[AL_MAX_DIMS] = {0};
-  if (n % 2 || n / 2 > x->ndim) return al_fail("pads come in pairs, at most %d for x, got %d numbers", x->ndim, n);
+  if (n % 2 || n / 2 > x->ndim)
+    return al_fail("pads come in pairs, at most %d for x, got %d numbers", x->ndim, n);
   for (int i = 0; i < n / 2; i++) {
     lo[x->ndim - 1 - i] = c->a[1].ints.v[2 * i];
     hi[x->ndim - 1 - i] = c->a[1].ints.v[2 * i + 1];
   }
   if (!strcmp(mode, "constant")) {
     y = pad_constant(x, lo, hi, ARG_F(3));
-  } else if (!strcmp(mode, "reflect") || !strcmp(mode, "replicate") || !strcmp(mode, "circular")) {
+  } else if (!strcmp(mode, "reflect") || !strcmp(mode, "replicate") ||
+             !strcmp(mode, "circular")) {
     for (int d = 0; y && d < x->ndim; d++) {
       if (lo[d] == 0 && hi[d] == 0) continue;
       al_tensor *index = border(x->shape[d], lo[d], hi[d], mode);
@@ -226,13 +244,15 @@ static int pad_forward(al_call *c) {
 }
 
 AL_OP(pad, .sig = "x:T pads:ints {mode:str=constant value:num=0} -> T", .flags = AL_F_COMPOSITE,
-      .doc = "Pads dims by pairs (before, after), the last dim first, as PyTorch's; negative pads crop.\n"
+      .doc = "Pads dims by pairs (before, after), the last dim first, as PyTorch's; negative "
+             "pads crop.\n"
              "mode: constant (value), reflect, replicate, circular.",
       .forward = pad_forward,
-      .sample = "{r(2,3), {1,2}}, {r(2,3), {0,1,2,0}, {value=3}}, {r(2,4), {-1,2}}, {r(3,4), {2,1,1,2}, {mode='reflect'}}, "
+      .sample = "{r(2,3), {1,2}}, {r(2,3), {0,1,2,0}, {value=3}}, {r(2,4), {-1,2}}, {r(3,4), "
+                "{2,1,1,2}, {mode='reflect'}}, "
                 "{r(2,3), {2,2}, {mode='replicate'}}, {r(2,3), {1,2}, {mode='circular'}}");
 
-/* ---- tril, triu ------------------------------------------------------------------------------- */
+/* ---- tril, triu ---- */
 
 /* A copy of x with the entries beyond diagonal k (above it for lower) zero. */
 static al_tensor *triangle(al_tensor *x, int64_t k, bool lower) {
@@ -240,9 +260,11 @@ static al_tensor *triangle(al_tensor *x, int64_t k, bool lower) {
   al_tensor *y = al_fresh_contiguous(x, (al_dtype)x->dtype);
   if (!y) return NULL;
   size_t size = al_dtype_size(x->dtype);
-  int64_t rows = y->shape[y->ndim - 2], cols = y->shape[y->ndim - 1], all = cols ? al_numel(y) / cols : 0;
+  int64_t rows = y->shape[y->ndim - 2], cols = y->shape[y->ndim - 1],
+          all = cols ? al_numel(y) / cols : 0;
   for (int64_t i = 0; i < all; i++) {
-    int64_t edge = i % rows + k + (lower ? 1 : 0); /* first column above the diagonal, or on it */
+    int64_t edge =
+        i % rows + k + (lower ? 1 : 0); /* first column above the diagonal, or on it */
     edge = edge < 0 ? 0 : edge > cols ? cols : edge;
     char *row = (char *)al_data(y) + (size_t)(i * cols) * size;
     if (lower) memset(row + (size_t)edge * size, 0, (size_t)(cols - edge) * size);
@@ -253,10 +275,18 @@ static al_tensor *triangle(al_tensor *x, int64_t k, bool lower) {
 
 static int tril_forward(al_call *c) { return al_ret(c, triangle(ARG_T(0), ARG_I(1), true)); }
 static int triu_forward(al_call *c) { return al_ret(c, triangle(ARG_T(0), ARG_I(1), false)); }
-static int tril_grad(al_back *b) { return al_grad1(b, al_apply(&al_op_tril, b->g[0], b->a[1].i)); }
-static int triu_grad(al_back *b) { return al_grad1(b, al_apply(&al_op_triu, b->g[0], b->a[1].i)); }
+static int tril_grad(al_back *b) {
+  return al_grad1(b, al_apply(&al_op_tril, b->g[0], b->a[1].i));
+}
+static int triu_grad(al_back *b) {
+  return al_grad1(b, al_apply(&al_op_triu, b->g[0], b->a[1].i));
+}
 
-AL_OP(tril, .sig = "x:T diagonal:int=0 -> T", .doc = "The lower triangle of the last two dims, zero above `diagonal`.",
-      .forward = tril_forward, .grad = tril_grad, .sample = "{r(3,4)}, {r(2,3,3), -1}, {r(3,3), 1}");
-AL_OP(triu, .sig = "x:T diagonal:int=0 -> T", .doc = "The upper triangle of the last two dims, zero below `diagonal`.",
-      .forward = triu_forward, .grad = triu_grad, .sample = "{r(3,4)}, {r(2,3,3), -1}, {r(3,3), 1}");
+AL_OP(tril, .sig = "x:T diagonal:int=0 -> T",
+      .doc = "The lower triangle of the last two dims, zero above `diagonal`.",
+      .forward = tril_forward, .grad = tril_grad,
+      .sample = "{r(3,4)}, {r(2,3,3), -1}, {r(3,3), 1}");
+AL_OP(triu, .sig = "x:T diagonal:int=0 -> T",
+      .doc = "The upper triangle of the last two dims, zero below `diagonal`.",
+      .forward = triu_forward, .grad = triu_grad,
+      .sample = "{r(3,4)}, {r(2,3,3), -1}, {r(3,3), 1}");

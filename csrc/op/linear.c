@@ -1,5 +1,5 @@
-/* linear.c: matrix products. The split among threads depends on shapes only, and each piece runs on one
- * thread of the BLAS, so results are the same bits for any number of threads. */
+/* linear.c: matrix products. The split among threads depends on shapes only, and each piece
+ * runs on one thread of the BLAS, so results are the same bits for any number of threads. */
 #include "op.h"
 #include <pthread.h>
 #include <string.h>
@@ -9,40 +9,52 @@
 #include <cblas.h>
 #endif
 
-/* ---- one product, on this thread --------------------------------------------------------------- */
+/* ---- one product, on this thread ---- */
 
-/* A stored matrix: rows x cols elements at p, or its transpose (t), `ld` elements from row to row. */
-typedef struct mat { char *p; int64_t ld; bool t; } mat;
+/* A stored matrix: rows x cols elements at p, or its transpose (t), `ld` elements from row to
+ * row. */
+typedef struct mat {
+  char *p;
+  int64_t ld;
+  bool t;
+} mat;
 
 #ifdef AL_NO_BLAS
-static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta, mat c) {
+static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta,
+                    mat c) {
   if (dtype == AL_FLOAT32)
-    AL_SELECT(al_gemm).single_f32(a.t, b.t, m, n, k, 1, (float *)(void *)a.p, a.ld, (float *)(void *)b.p, b.ld,
-                                  (float)beta, (float *)(void *)c.p, c.ld);
+    AL_SELECT(al_gemm).single_f32(a.t, b.t, m, n, k, 1, (float *)(void *)a.p, a.ld,
+                                  (float *)(void *)b.p, b.ld, (float)beta, (float *)(void *)c.p,
+                                  c.ld);
   else
-    AL_SELECT(al_gemm).single_f64(a.t, b.t, m, n, k, 1, (double *)(void *)a.p, a.ld, (double *)(void *)b.p, b.ld, beta,
-                                  (double *)(void *)c.p, c.ld);
+    AL_SELECT(al_gemm).single_f64(a.t, b.t, m, n, k, 1, (double *)(void *)a.p, a.ld,
+                                  (double *)(void *)b.p, b.ld, beta, (double *)(void *)c.p,
+                                  c.ld);
 }
 #else
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void one_thread(void) { openblas_set_num_threads(1); }
 
 /* y = op(A) x + beta y, A stored r x s. */
-static void vector_product(int dtype, bool t, int64_t r, int64_t s, mat a, const char *x, int64_t dx, double beta, char *y,
-                           int64_t dy) {
+static void vector_product(int dtype, bool t, int64_t r, int64_t s, mat a, const char *x,
+                           int64_t dx, double beta, char *y, int64_t dy) {
   CBLAS_TRANSPOSE op = t ? CblasTrans : CblasNoTrans;
   if (dtype == AL_FLOAT32)
-    cblas_sgemv(CblasRowMajor, op, (blasint)r, (blasint)s, 1, (const float *)(const void *)a.p, (blasint)a.ld,
-                (const float *)(const void *)x, (blasint)dx, (float)beta, (float *)(void *)y, (blasint)dy);
+    cblas_sgemv(CblasRowMajor, op, (blasint)r, (blasint)s, 1, (const float *)(const void *)a.p,
+                (blasint)a.ld, (const float *)(const void *)x, (blasint)dx, (float)beta,
+                (float *)(void *)y, (blasint)dy);
   else
-    cblas_dgemv(CblasRowMajor, op, (blasint)r, (blasint)s, 1, (const double *)(const void *)a.p, (blasint)a.ld,
-                (const double *)(const void *)x, (blasint)dx, beta, (double *)(void *)y, (blasint)dy);
+    cblas_dgemv(CblasRowMajor, op, (blasint)r, (blasint)s, 1, (const double *)(const void *)a.p,
+                (blasint)a.ld, (const double *)(const void *)x, (blasint)dx, beta,
+                (double *)(void *)y, (blasint)dy);
 }
 
 /* C (m x n) = A (m x k) B (k x n) + beta C */
-static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta, mat c) {
+static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta,
+                    mat c) {
   if (n == 1) {
-    vector_product(dtype, a.t, a.t ? k : m, a.t ? m : k, a, b.p, b.t ? 1 : b.ld, beta, c.p, c.ld);
+    vector_product(dtype, a.t, a.t ? k : m, a.t ? m : k, a, b.p, b.t ? 1 : b.ld, beta, c.p,
+                   c.ld);
     return;
   }
   if (m == 1) {
@@ -51,24 +63,27 @@ static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, do
   }
   CBLAS_TRANSPOSE ta = a.t ? CblasTrans : CblasNoTrans, tb = b.t ? CblasTrans : CblasNoTrans;
   if (dtype == AL_FLOAT32)
-    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, (const float *)(const void *)a.p,
-                (blasint)a.ld, (const float *)(const void *)b.p, (blasint)b.ld, (float)beta, (float *)(void *)c.p,
-                (blasint)c.ld);
+    cblas_sgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1,
+                (const float *)(const void *)a.p, (blasint)a.ld,
+                (const float *)(const void *)b.p, (blasint)b.ld, (float)beta,
+                (float *)(void *)c.p, (blasint)c.ld);
   else
-    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1, (const double *)(const void *)a.p,
-                (blasint)a.ld, (const double *)(const void *)b.p, (blasint)b.ld, beta, (double *)(void *)c.p,
+    cblas_dgemm(CblasRowMajor, ta, tb, (blasint)m, (blasint)n, (blasint)k, 1,
+                (const double *)(const void *)a.p, (blasint)a.ld,
+                (const double *)(const void *)b.p, (blasint)b.ld, beta, (double *)(void *)c.p,
                 (blasint)c.ld);
 }
 #endif
 
-/* ---- many products, on all threads --------------------------------------------------------------- */
+/* ---- many products, on all threads ---- */
 
 typedef struct products {
   int dtype, nbatch;
   int64_t m, n, k, rows, cols; /* a piece computes rows x cols of one product */
   mat a, b, c;
   double beta;
-  int64_t shape[AL_MAX_DIMS], sa[AL_MAX_DIMS], sb[AL_MAX_DIMS], sc; /* batch dims; steps in elements */
+  int64_t shape[AL_MAX_DIMS], sa[AL_MAX_DIMS], sb[AL_MAX_DIMS],
+      sc; /* batch dims; steps in elements */
 } products;
 
 static int64_t pieces(int64_t n, int64_t size) { return (n + size - 1) / size; }
@@ -79,7 +94,8 @@ static void product_piece(int64_t begin, int64_t end, void *arg) {
   int64_t size = (int64_t)al_dtype_size((al_dtype)q->dtype);
   int64_t down = pieces(q->m, q->rows), across = pieces(q->n, q->cols);
   for (int64_t i = begin; i < end; i++) {
-    int64_t which = i / (down * across), rest = which, i0 = i / across % down * q->rows, j0 = i % across * q->cols;
+    int64_t which = i / (down * across), rest = which, i0 = i / across % down * q->rows,
+            j0 = i % across * q->cols;
     mat a = q->a, b = q->b, c = q->c;
     c.p += (which * q->sc + i0 * c.ld + j0) * size;
     a.p += (a.t ? i0 : i0 * a.ld) * size;
@@ -89,11 +105,13 @@ static void product_piece(int64_t begin, int64_t end, void *arg) {
       b.p += rest % q->shape[d] * q->sb[d] * size;
       rest /= q->shape[d];
     }
-    product(q->dtype, least(q->rows, q->m - i0), least(q->cols, q->n - j0), q->k, a, b, q->beta, c);
+    product(q->dtype, least(q->rows, q->m - i0), least(q->cols, q->n - j0), q->k, a, b, q->beta,
+            c);
   }
 }
 
-/* Pieces of one product: at most 8 along its longer side, none smaller than 64 rows or columns. */
+/* Pieces of one product: at most 8 along its longer side, none smaller than 64 rows or columns.
+ */
 static void run_products(products *q) {
   int64_t batch = al_product(q->nbatch, q->shape), work = q->m * q->n * q->k;
   if (batch * q->m * q->n == 0) return;
@@ -115,7 +133,8 @@ static void run_products(products *q) {
 
 /* The last two dims of t as a stored matrix; false when its strides do not allow it. */
 static bool stored(const al_tensor *t, mat *a) {
-  int64_t r = t->shape[t->ndim - 2], c = t->shape[t->ndim - 1], rs = t->stride[t->ndim - 2], cs = t->stride[t->ndim - 1];
+  int64_t r = t->shape[t->ndim - 2], c = t->shape[t->ndim - 1], rs = t->stride[t->ndim - 2],
+          cs = t->stride[t->ndim - 1];
   if (r == 1) rs = c > 1 && cs != 1 ? 1 : c;
   if (c == 1) cs = rs >= 1 ? 1 : r;
   a->p = al_data(t);
@@ -135,9 +154,10 @@ static al_tensor *storable(al_tensor *t, al_dtype d, mat *a) {
   return t;
 }
 
-/* ---- matmul -------------------------------------------------------------------------------------- */
+/* ---- matmul ---- */
 
-static al_tensor *integer_product(al_tensor *x, al_tensor *y, int n, const int64_t *shape, al_dtype d) {
+static al_tensor *integer_product(al_tensor *x, al_tensor *y, int n, const int64_t *shape,
+                                  al_dtype d) {
   int64_t m = shape[n - 2], cols = shape[n - 1], k = x->shape[x->ndim - 1];
   int64_t full[AL_MAX_DIMS];
   memcpy(full, shape, sizeof full);
@@ -151,7 +171,8 @@ static al_tensor *integer_product(al_tensor *x, al_tensor *y, int n, const int64
   int64_t *pc = al_data(c), all = al_product(n - 2, shape) * m;
   for (int64_t i = 0; i < all; i++)
     for (int64_t l = 0; l < k; l++)
-      for (int64_t j = 0; j < cols; j++) pc[i * cols + j] += pa[i * k + l] * pb[(i / m * k + l) * cols + j];
+      for (int64_t j = 0; j < cols; j++)
+        pc[i * cols + j] += pa[i * k + l] * pb[(i / m * k + l) * cols + j];
   return al_dense(c, d);
 }
 
@@ -166,15 +187,18 @@ static al_tensor *multiply(al_tensor *x, al_tensor *y) {
   q.dtype = al_promote(2, pair);
   n = nx > ny ? nx : ny;
   for (int d = 0; d < n; d++) {
-    int64_t sx = d < n - nx ? 1 : x->shape[d - n + nx], sy = d < n - ny ? 1 : y->shape[d - n + ny];
+    int64_t sx = d < n - nx ? 1 : x->shape[d - n + nx],
+            sy = d < n - ny ? 1 : y->shape[d - n + ny];
     if (sx != sy && sx != 1 && sy != 1)
-      return al_null("leading dims %s and %s do not broadcast", al_shape_text(nx, x->shape), al_shape_text(ny, y->shape));
+      return al_null("leading dims %s and %s do not broadcast", al_shape_text(nx, x->shape),
+                     al_shape_text(ny, y->shape));
     shape[d] = sx == 1 ? sy : sx;
   }
   shape[n] = q.m;
   shape[n + 1] = q.n;
   if (!al_is_float(q.dtype)) return integer_product(x, y, n + 2, shape, (al_dtype)q.dtype);
-  al_tensor *z = q.k == 0 ? al_zeros((al_dtype)q.dtype, n + 2, shape) : al_empty((al_dtype)q.dtype, n + 2, shape);
+  al_tensor *z = q.k == 0 ? al_zeros((al_dtype)q.dtype, n + 2, shape)
+                          : al_empty((al_dtype)q.dtype, n + 2, shape);
   x = storable(x, (al_dtype)q.dtype, &q.a);
   y = storable(y, (al_dtype)q.dtype, &q.b);
   if (!z || !x || !y || q.k == 0) return x && y ? z : NULL;
@@ -218,7 +242,8 @@ static int matmul_grad(al_back *b) {
   if (ny == 1) g = al_unsqueeze(g, -1);
   if (!g) return -1;
   if (b->needs[0]) {
-    al_tensor *gx = ny == 1 ? al_matmul(g, al_unsqueeze(y, 0)) : al_matmul(g, al_transpose(y, -1, -2));
+    al_tensor *gx =
+        ny == 1 ? al_matmul(g, al_unsqueeze(y, 0)) : al_matmul(g, al_transpose(y, -1, -2));
     b->gx[0] = gx && nx == 1 ? al_apply(&al_op_squeeze, gx, (const int64_t[]){-2}, 1) : gx;
     if (!b->gx[0]) return -1;
   }
@@ -236,16 +261,20 @@ static int matmul_grad(al_back *b) {
 }
 
 AL_OP(matmul, .sig = "x:T y:T -> T", .save = "x/y y/x",
-      .doc = "Matrix product. Vectors: a row at the left, a column at the right, that dim dropped from the result.\n"
+      .doc = "Matrix product. Vectors: a row at the left, a column at the right, that dim "
+             "dropped from the result.\n"
              "More than 2 dims: a stack of matrices, leading dims broadcast.",
       .forward = matmul_forward, .grad = matmul_grad,
-      .sample = "{r(3,4), r(4,2)}, {r(4), r(4)}, {r(4), r(4,2)}, {r(3,4), r(4)}, {r(2,3,4), r(4,2)}, {r(2,3,4), r(2,4,2)}, "
-                "{r(3,4), r(2,4,5)}, {r(2,1,3,4), r(3,4,2)}, {r(2,3,4), r(4)}, {r(4), r(2,4,3)}");
+      .sample =
+          "{r(3,4), r(4,2)}, {r(4), r(4)}, {r(4), r(4,2)}, {r(3,4), r(4)}, {r(2,3,4), r(4,2)}, "
+          "{r(2,3,4), r(2,4,2)}, "
+          "{r(3,4), r(2,4,5)}, {r(2,1,3,4), r(3,4,2)}, {r(2,3,4), r(4)}, {r(4), r(2,4,3)}");
 
 /* Checked forms: (dims of x, dims of y). */
 static int checked(al_call *c, int nx, int ny) {
   if (ARG_T(0)->ndim != nx || ARG_T(1)->ndim != ny)
-    return al_fail("needs tensors of %d and %d dims, got %d and %d", nx, ny, ARG_T(0)->ndim, ARG_T(1)->ndim);
+    return al_fail("needs tensors of %d and %d dims, got %d and %d", nx, ny, ARG_T(0)->ndim,
+                   ARG_T(1)->ndim);
   return al_ret(c, al_matmul(ARG_T(0), ARG_T(1)));
 }
 static int mm_forward(al_call *c) { return checked(c, 2, 2); }
@@ -253,41 +282,50 @@ static int mv_forward(al_call *c) { return checked(c, 2, 1); }
 static int dot_forward(al_call *c) { return checked(c, 1, 1); }
 static int bmm_forward(al_call *c) {
   if (ARG_T(0)->ndim == 3 && ARG_T(1)->ndim == 3 && ARG_T(0)->shape[0] != ARG_T(1)->shape[0])
-    return al_fail("x is a stack of %lld, y of %lld", (long long)ARG_T(0)->shape[0], (long long)ARG_T(1)->shape[0]);
+    return al_fail("x is a stack of %lld, y of %lld", (long long)ARG_T(0)->shape[0],
+                   (long long)ARG_T(1)->shape[0]);
   return checked(c, 3, 3);
 }
 
-AL_OP(mm, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Matrix times matrix.", .forward = mm_forward,
-      .sample = "{r(3,4), r(4,2)}");
-AL_OP(mv, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Matrix times vector.", .forward = mv_forward,
-      .sample = "{r(3,4), r(4)}");
-AL_OP(dot, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Inner product of two vectors.", .forward = dot_forward,
-      .sample = "{r(5), r(5)}");
-AL_OP(bmm, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Products of two stacks of matrices: (b,m,k) and (b,k,n).",
-      .forward = bmm_forward, .sample = "{r(2,3,4), r(2,4,2)}");
+AL_OP(mm, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Matrix times matrix.",
+      .forward = mm_forward, .sample = "{r(3,4), r(4,2)}");
+AL_OP(mv, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "Matrix times vector.",
+      .forward = mv_forward, .sample = "{r(3,4), r(4)}");
+AL_OP(dot, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE,
+      .doc = "Inner product of two vectors.", .forward = dot_forward, .sample = "{r(5), r(5)}");
+AL_OP(bmm, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE,
+      .doc = "Products of two stacks of matrices: (b,m,k) and (b,k,n).", .forward = bmm_forward,
+      .sample = "{r(2,3,4), r(2,4,2)}");
 
 static int outer_forward(al_call *c) {
   if (ARG_T(0)->ndim != 1 || ARG_T(1)->ndim != 1) return al_fail("needs two vectors");
   return al_ret(c, al_mul(al_unsqueeze(ARG_T(0), 1), ARG_T(1)));
 }
-AL_OP(outer, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE, .doc = "All products of entries of two vectors: (n, m).",
-      .forward = outer_forward, .sample = "{r(3), r(4)}");
+AL_OP(outer, .sig = "x:T y:T -> T", .flags = AL_F_COMPOSITE,
+      .doc = "All products of entries of two vectors: (n, m).", .forward = outer_forward,
+      .sample = "{r(3), r(4)}");
 
-/* ---- linear -------------------------------------------------------------------------------------- */
+/* ---- linear ---- */
 
 static int linear_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *w = ARG_T(1), *bias = ARG_T(2), *all[3] = {x, w, bias};
   if (w->ndim != 2 || x->ndim < 1) return al_fail("w has %d dims, needs 2: (out, in)", w->ndim);
   int64_t in = w->shape[1], out = w->shape[0], shape[AL_MAX_DIMS];
   if (x->shape[x->ndim - 1] != in)
-    return al_fail("x has %lld features, w expects %lld", (long long)x->shape[x->ndim - 1], (long long)in);
-  if (bias && (bias->ndim != 1 || bias->shape[0] != out)) return al_fail("b needs %lld entries", (long long)out);
+    return al_fail("x has %lld features, w expects %lld", (long long)x->shape[x->ndim - 1],
+                   (long long)in);
+  if (bias && (bias->ndim != 1 || bias->shape[0] != out))
+    return al_fail("b needs %lld entries", (long long)out);
   al_dtype d = al_promote(bias ? 3 : 2, all);
   if (!al_is_float(d)) return al_fail("needs floating tensors");
   memcpy(shape, x->shape, sizeof shape);
   shape[x->ndim - 1] = out;
   al_tensor *y = al_empty(d, x->ndim, shape);
-  products q = {.dtype = d, .m = al_product(x->ndim - 1, shape), .n = out, .k = in, .beta = bias || in == 0 ? 1 : 0};
+  products q = {.dtype = d,
+                .m = al_product(x->ndim - 1, shape),
+                .n = out,
+                .k = in,
+                .beta = bias || in == 0 ? 1 : 0};
   if (!y || ((bias || in == 0) && al_copy(y, bias ? bias : al_number(0)))) return -1;
   x = storable(al_reshape(x, (const int64_t[]){q.m, in}, 2), d, &q.a);
   w = storable(w, d, &q.b);
@@ -313,5 +351,7 @@ static int linear_grad(al_back *b) {
   return 0;
 }
 
-AL_OP(linear, .sig = "x:T w:T b:T? -> T", .save = "x/w w/x", .doc = "y = x w^T + b: x (.., in), w (out, in), b (out) -> (.., out).",
-      .forward = linear_forward, .grad = linear_grad, .sample = "{r(3,4), r(2,4), r(2)}, {r(2,3,4), r(5,4)}, {r(4), r(2,4), r(2)}");
+AL_OP(linear, .sig = "x:T w:T b:T? -> T", .save = "x/w w/x",
+      .doc = "y = x w^T + b: x (.., in), w (out, in), b (out) -> (.., out).",
+      .forward = linear_forward, .grad = linear_grad,
+      .sample = "{r(3,4), r(2,4), r(2)}, {r(2,3,4), r(5,4)}, {r(4), r(2,4), r(2)}");

@@ -1,8 +1,9 @@
 /* loss.c: losses. Labels count from 1. reduction: mean, sum, none.
  *
- * Cross-entropy of logits x against a distribution q over classes is -sum_c q_c log p_c with p = softmax(x);
- * labels are a q with one entry, spread by label_smoothing, scaled by class weights. Its gradient is
- * p sum_c q_c - q, computed in one pass over softmax(x); nothing but x is kept. */
+ * Cross-entropy of logits x against a distribution q over classes is -sum_c q_c log p_c with p
+ * = softmax(x); labels are a q with one entry, spread by label_smoothing, scaled by class
+ * weights. Its gradient is p sum_c q_c - q, computed in one pass over softmax(x); nothing but x
+ * is kept. */
 #include "op.h"
 #include <math.h>
 #include <string.h>
@@ -19,25 +20,31 @@ static int reduction_of(const char *s) {
 static int reduced(al_call *c, al_tensor *v, const char *reduction) {
   int r = reduction_of(reduction);
   if (r < 0 || !v) return -1;
-  return al_ret(c, r == NONE ? v : r == SUM ? al_sum(v, NULL, 0, false) : al_mean(v, NULL, 0, false));
+  return al_ret(c, r == NONE  ? v
+                   : r == SUM ? al_sum(v, NULL, 0, false)
+                              : al_mean(v, NULL, 0, false));
 }
 
-/* ---- labels ----------------------------------------------------------------------------------------- */
+/* ---- labels ---- */
 
-/* Labels as contiguous int64 from 0, -1 where ignored; the shape must be x's without its classes. */
+/* Labels as contiguous int64 from 0, -1 where ignored; the shape must be x's without its
+ * classes. */
 static al_tensor *labels_of(al_tensor *target, const al_tensor *x, int64_t ignore) {
   int64_t shape[AL_MAX_DIMS], classes = x->shape[1];
   shape[0] = x->shape[0];
   memcpy(shape + 1, x->shape + 2, (size_t)(x->ndim - 2) * sizeof *shape);
-  if (target->ndim != x->ndim - 1 || memcmp(shape, target->shape, (size_t)target->ndim * sizeof *shape))
-    return al_null("labels are %s, x (%s) expects %s", al_shape_text(target->ndim, target->shape),
-                   al_shape_text(x->ndim, x->shape), al_shape_text(x->ndim - 1, shape));
+  if (target->ndim != x->ndim - 1 ||
+      memcmp(shape, target->shape, (size_t)target->ndim * sizeof *shape))
+    return al_null("labels are %s, x (%s) expects %s",
+                   al_shape_text(target->ndim, target->shape), al_shape_text(x->ndim, x->shape),
+                   al_shape_text(x->ndim - 1, shape));
   al_tensor *t = al_fresh_contiguous(target, AL_INT64);
   int64_t *v = t ? al_data(t) : NULL;
   for (int64_t i = 0, n = t ? al_numel(t) : 0; i < n; i++) {
     if (v[i] == ignore) v[i] = -1;
     else if (v[i] == 0) return al_null("indices and labels count from 1");
-    else if (v[i] < 0 || v[i] > classes) return al_null("label %lld lies outside 1..%lld", (long long)v[i], (long long)classes);
+    else if (v[i] < 0 || v[i] > classes)
+      return al_null("label %lld lies outside 1..%lld", (long long)v[i], (long long)classes);
     else v[i]--;
   }
   return t;
@@ -45,7 +52,8 @@ static al_tensor *labels_of(al_tensor *target, const al_tensor *x, int64_t ignor
 
 static int check_logits(const al_tensor *x, const al_tensor *weight) {
   if (!al_is_float(x->dtype)) return al_fail("needs floating x");
-  if (x->ndim < 2) return al_fail("x has %d dims, needs at least 2: (n, classes, ...)", x->ndim);
+  if (x->ndim < 2)
+    return al_fail("x has %d dims, needs at least 2: (n, classes, ...)", x->ndim);
   if (weight && (weight->ndim != 1 || weight->shape[0] != x->shape[1]))
     return al_fail("weight needs %lld entries, one a class", (long long)x->shape[1]);
   return 0;
@@ -54,18 +62,20 @@ static int check_logits(const al_tensor *x, const al_tensor *weight) {
 /* Everything a pass over positions reads. Position i = (n, s); x, gx are (n, c, s). */
 typedef struct entropy {
   int64_t n, c, s;
-  double smooth, total;    /* label smoothing; sum of the class weights */
-  const double *w;         /* per class */
-  const int64_t *label;    /* per position */
-  const double *scale;     /* per position: cotangent over the divisor */
+  double smooth, total; /* label smoothing; sum of the class weights */
+  const double *w;      /* per class */
+  const int64_t *label; /* per position */
+  const double *scale;  /* per position: cotangent over the divisor */
   const void *lp;
-  double *loss;            /* per position */
+  double *loss; /* per position */
   void *gx;
   bool single;
 } entropy;
 enum { RUN = 1024 }; /* positions a task */
 
-static double read(const void *p, bool single, int64_t i) { return single ? (double)((const float *)p)[i] : ((const double *)p)[i]; }
+static double read(const void *p, bool single, int64_t i) {
+  return single ? (double)((const float *)p)[i] : ((const double *)p)[i];
+}
 
 static void loss_piece(int64_t begin, int64_t end, void *arg) {
   const entropy *e = arg;
@@ -76,7 +86,8 @@ static void loss_piece(int64_t begin, int64_t end, void *arg) {
       sum = (1 - e->smooth) * e->w[k] * read(e->lp, e->single, first + k * e->s);
       if (e->smooth > 0) {
         double all = 0;
-        for (int64_t j = 0; j < e->c; j++) all += e->w[j] * read(e->lp, e->single, first + j * e->s);
+        for (int64_t j = 0; j < e->c; j++)
+          all += e->w[j] * read(e->lp, e->single, first + j * e->s);
         sum += e->smooth / (double)e->c * all;
       }
     }
@@ -85,23 +96,28 @@ static void loss_piece(int64_t begin, int64_t end, void *arg) {
 }
 
 /* gx holds p: turned into scale (p sum q - q), for positions in runs within one n. */
-#define GRADIENT(T)                                                                                \
-  static void gradient_##T(const entropy *e, int64_t n, int64_t from, int64_t to) {                \
-    T *gx = (T *)e->gx + n * e->c * e->s;                                                          \
-    const double share = e->smooth / (double)e->c, *scale = e->scale + n * e->s;                   \
-    const int64_t *label = e->label + n * e->s;                                                    \
-    T mass[RUN];                                                                                   \
-    for (int64_t i = from; i < to; i++)                                                            \
-      mass[i - from] = label[i] < 0 ? 0 : (T)(scale[i] * ((1 - e->smooth) * e->w[label[i]] + share * e->total)); \
-    for (int64_t j = 0; j < e->c; j++)                                                             \
-      for (int64_t i = from; i < to; i++) gx[j * e->s + i] *= mass[i - from];                      \
-    for (int64_t i = from; i < to; i++) {                                                          \
-      if (label[i] < 0) continue;                                                                  \
-      gx[label[i] * e->s + i] -= (T)(scale[i] * (1 - e->smooth) * e->w[label[i]]);                 \
-      for (int64_t j = 0; share > 0 && j < e->c; j++) gx[j * e->s + i] -= (T)(scale[i] * share * e->w[j]); \
-    }                                                                                              \
+#define GRADIENT(T)                                                                    \
+  static void gradient_##T(const entropy *e, int64_t n, int64_t from, int64_t to) {    \
+    T *gx = (T *)e->gx + n * e->c * e->s;                                              \
+    const double share = e->smooth / (double)e->c, *scale = e->scale + n * e->s;       \
+    const int64_t *label = e->label + n * e->s;                                        \
+    T mass[RUN];                                                                       \
+    for (int64_t i = from; i < to; i++)                                                \
+      mass[i - from] =                                                                 \
+          label[i] < 0                                                                 \
+              ? 0                                                                      \
+              : (T)(scale[i] * ((1 - e->smooth) * e->w[label[i]] + share * e->total)); \
+    for (int64_t j = 0; j < e->c; j++)                                                 \
+      for (int64_t i = from; i < to; i++) gx[j * e->s + i] *= mass[i - from];          \
+    for (int64_t i = from; i < to; i++) {                                              \
+      if (label[i] < 0) continue;                                                      \
+      gx[label[i] * e->s + i] -= (T)(scale[i] * (1 - e->smooth) * e->w[label[i]]);     \
+      for (int64_t j = 0; share > 0 && j < e->c; j++)                                  \
+        gx[j * e->s + i] -= (T)(scale[i] * share * e->w[j]);                           \
+    }                                                                                  \
   }
-GRADIENT(float) GRADIENT(double)
+GRADIENT(float)
+GRADIENT(double)
 
 static void gradient_piece(int64_t begin, int64_t end, void *arg) {
   const entropy *e = arg;
@@ -119,8 +135,12 @@ static double *doubles(int64_t n) {
 }
 
 /* Labels, weights and sizes of a call on labels. */
-static int open_entropy(entropy *e, al_tensor *x, al_tensor *target, al_tensor *weight, int64_t ignore, double smooth) {
-  *e = (entropy){.n = x->shape[0], .c = x->shape[1], .s = al_product(x->ndim - 2, x->shape + 2), .smooth = smooth,
+static int open_entropy(entropy *e, al_tensor *x, al_tensor *target, al_tensor *weight,
+                        int64_t ignore, double smooth) {
+  *e = (entropy){.n = x->shape[0],
+                 .c = x->shape[1],
+                 .s = al_product(x->ndim - 2, x->shape + 2),
+                 .smooth = smooth,
                  .single = x->dtype == AL_FLOAT32};
   al_tensor *t = labels_of(target, x, ignore);
   if (!t) return -1;
@@ -140,7 +160,7 @@ static double divisor(const entropy *e) {
   return sum;
 }
 
-/* ---- cross_entropy ---------------------------------------------------------------------------------- */
+/* ---- cross_entropy ---- */
 
 static al_tensor *per_class(al_tensor *w, int ndim) {
   int64_t shape[AL_MAX_DIMS] = {1, -1, 1, 1, 1, 1, 1, 1};
@@ -157,7 +177,8 @@ static int soft_forward(al_call *c, al_tensor *x, al_tensor *t, al_tensor *weigh
   static const int64_t classes[] = {1};
   if (!al_same_shape(x, t)) return al_fail("class probabilities need x's shape");
   al_tensor *q = soft_target(t, weight, ARG_F(5), x->shape[1]);
-  al_tensor *loss = al_neg(al_sum(al_mul(q, al_apply(&al_op_log_softmax, x, (int64_t)1)), classes, 1, false));
+  al_tensor *loss =
+      al_neg(al_sum(al_mul(q, al_apply(&al_op_log_softmax, x, (int64_t)1)), classes, 1, false));
   return reduced(c, loss, c->a[4].s);
 }
 
@@ -190,7 +211,8 @@ static al_tensor *hard_target(const entropy *e, const al_tensor *x) {
   for (int64_t i = 0; q && i < e->n * e->s; i++) {
     int64_t first = i / e->s * e->c * e->s + i % e->s, k = e->label[i];
     for (int64_t j = 0; k >= 0 && j < e->c; j++)
-      al_set(q, first + j * e->s, e->w[j] * ((j == k ? 1 - e->smooth : 0) + e->smooth / (double)e->c));
+      al_set(q, first + j * e->s,
+             e->w[j] * ((j == k ? 1 - e->smooth : 0) + e->smooth / (double)e->c));
   }
   return q;
 }
@@ -210,7 +232,9 @@ static int cross_entropy_composed(al_back *b, const entropy *e, int r) {
   al_tensor *scale = spread(b->g[0], r, over);
   if (!q || !scale) return -1;
   al_tensor *p = al_apply(&al_op_softmax, x, (int64_t)1);
-  if (b->needs[0] && !(b->gx[0] = al_mul(scale, al_sub(al_mul(p, al_sum(q, classes, 1, true)), q)))) return -1;
+  if (b->needs[0] &&
+      !(b->gx[0] = al_mul(scale, al_sub(al_mul(p, al_sum(q, classes, 1, true)), q))))
+    return -1;
   if (!b->needs[1]) return 0;
   al_tensor *lp = al_mul_num(al_apply(&al_op_log_softmax, x, (int64_t)1), b->a[5].f - 1);
   if (b->in[2]) lp = al_mul(lp, per_class(b->in[2], x->ndim));
@@ -235,27 +259,35 @@ static int cross_entropy_grad(al_back *b) {
   e.scale = scale;
   e.gx = al_data(gx);
   int64_t runs = (e.s + RUN - 1) / RUN;
-  al_parallel(e.n * runs, 1 + (1 << 14) / (e.c * (e.s < RUN ? e.s : RUN) + 1), gradient_piece, &e);
+  al_parallel(e.n * runs, 1 + (1 << 14) / (e.c * (e.s < RUN ? e.s : RUN) + 1), gradient_piece,
+              &e);
   return al_grad1(b, gx);
 }
 
 AL_OP(cross_entropy,
-      .sig = "x:T target:T {weight:T? ignore_index:int=-100 reduction:str=mean label_smoothing:num=0} -> T",
+      .sig = "x:T target:T {weight:T? ignore_index:int=-100 reduction:str=mean "
+             "label_smoothing:num=0} -> T",
       .save = "x target weight",
-      .doc = "Cross-entropy of logits x (n, classes, ...) against labels (n, ...) from 1, or class probabilities of x's\n"
-             "shape. weight: one a class. A mean divides by the weights of the labels that are not ignore_index.",
+      .doc = "Cross-entropy of logits x (n, classes, ...) against labels (n, ...) from 1, or "
+             "class probabilities of x's\n"
+             "shape. weight: one a class. A mean divides by the weights of the labels that are "
+             "not ignore_index.",
       .forward = cross_entropy_forward, .grad = cross_entropy_grad,
-      .sample = "{r(4,5), ints(1,5,4)}, {r(2,3,4), ints(1,3,2,4), {weight=pos(3), label_smoothing=0.1}}, "
-                "{r(4,3), ints(1,3,4), {reduction='none'}}, {r(4,3), ints(1,3,4), {ignore_index=2, reduction='sum'}}, "
-                "{r(4,3), pos(4,3), {label_smoothing=0.2}}, {r(2,3,2), r(2,3,2), {reduction='none', weight=pos(3)}}");
+      .sample = "{r(4,5), ints(1,5,4)}, {r(2,3,4), ints(1,3,2,4), "
+                "{weight=pos(3):to('float32'), label_smoothing=0.1}}, "
+                "{r(4,3), ints(1,3,4), {reduction='none'}}, {r(4,3), ints(1,3,4), "
+                "{ignore_index=2, reduction='sum'}}, "
+                "{r(4,3), pos(4,3), {label_smoothing=0.2}}, {r(2,3,2), r(2,3,2), "
+                "{reduction='none', weight=pos(3):to('float32')}}");
 
-/* ---- nll_loss ---------------------------------------------------------------------------------------- */
+/* ---- nll_loss ---- */
 
 static int nll_loss_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *weight = ARG_T(2);
   int r = reduction_of(c->a[4].s);
   entropy e;
-  if (r < 0 || check_logits(x, weight) || open_entropy(&e, x, ARG_T(1), weight, ARG_I(3), 0)) return -1;
+  if (r < 0 || check_logits(x, weight) || open_entropy(&e, x, ARG_T(1), weight, ARG_I(3), 0))
+    return -1;
   al_tensor *index = al_empty(AL_INT64, ARG_T(1)->ndim, ARG_T(1)->shape);
   al_tensor *scale = al_empty((al_dtype)x->dtype, ARG_T(1)->ndim, ARG_T(1)->shape);
   if (!index || !scale) return -1;
@@ -265,25 +297,36 @@ static int nll_loss_forward(al_call *c) {
     al_set(scale, i, e.label[i] < 0 ? 0 : -e.w[e.label[i]] / over);
   }
   al_tensor *picked = al_apply(&al_op_gather, x, (int64_t)1, al_unsqueeze(index, 1));
-  al_tensor *loss = al_mul(picked ? al_reshape(picked, index->shape, index->ndim) : NULL, scale);
+  al_tensor *loss =
+      al_mul(picked ? al_reshape(picked, index->shape, index->ndim) : NULL, scale);
   return al_ret(c, r == NONE || !loss ? loss : al_sum(loss, NULL, 0, false));
 }
 
-AL_OP(nll_loss, .sig = "x:T target:T {weight:T? ignore_index:int=-100 reduction:str=mean} -> T", .flags = AL_F_COMPOSITE,
-      .doc = "Minus the log-probability x (n, classes, ...) of the labels (n, ...) from 1; see cross_entropy.",
+AL_OP(nll_loss, .sig = "x:T target:T {weight:T? ignore_index:int=-100 reduction:str=mean} -> T",
+      .flags = AL_F_COMPOSITE,
+      .doc = "Minus the log-probability x (n, classes, ...) of the labels (n, ...) from 1; see "
+             "cross_entropy.",
       .forward = nll_loss_forward,
-      .sample = "{r(4,5), ints(1,5,4)}, {r(2,3,4), ints(1,3,2,4), {weight=pos(3)}}, {r(4,3), ints(1,3,4), {reduction='none'}}, "
+      .sample = "{r(4,5), ints(1,5,4)}, {r(2,3,4), ints(1,3,2,4), "
+                "{weight=pos(3):to('float32')}}, {r(4,3), ints(1,3,4), {reduction='none'}}, "
                 "{r(4,3), ints(1,3,4), {ignore_index=2, reduction='sum'}}");
 
-/* ---- regression --------------------------------------------------------------------------------------- */
+/* ---- regression ---- */
 
-static int mse_loss_forward(al_call *c) { return reduced(c, al_square(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s); }
-AL_OP(mse_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE, .doc = "(x - target)^2.",
-      .forward = mse_loss_forward, .sample = "{r(3,4), r(3,4)}, {r(3,4), r(4), {reduction='sum'}}, {r(3), r(3), {reduction='none'}}");
+static int mse_loss_forward(al_call *c) {
+  return reduced(c, al_square(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
+}
+AL_OP(mse_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE,
+      .doc = "(x - target)^2.", .forward = mse_loss_forward,
+      .sample = "{r(3,4), r(3,4)}, {r(3,4), r(4), {reduction='sum'}}, {r(3), r(3), "
+                "{reduction='none'}}");
 
-static int l1_loss_forward(al_call *c) { return reduced(c, al_abs(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s); }
-AL_OP(l1_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE, .doc = "|x - target|.",
-      .forward = l1_loss_forward, .sample = "{away(3,4), 0}, {away(3,4), 0, {reduction='sum'}}");
+static int l1_loss_forward(al_call *c) {
+  return reduced(c, al_abs(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
+}
+AL_OP(l1_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE,
+      .doc = "|x - target|.", .forward = l1_loss_forward,
+      .sample = "{away(3,4), 0}, {away(3,4), 0, {reduction='sum'}}");
 
 /* where(d < k, d^2 / (2 k'), d - k / 2), d = |x - target|, times `times` */
 static al_tensor *huber(al_tensor *x, al_tensor *target, double k, double times) {
@@ -297,18 +340,21 @@ static int smooth_l1_forward(al_call *c) {
   if (ARG_F(3) < 0) return al_fail("beta is negative");
   return reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), 1), c->a[2].s);
 }
-AL_OP(smooth_l1_loss, .sig = "x:T target:N {reduction:str=mean beta:num=1} -> T", .flags = AL_F_COMPOSITE,
-      .doc = "d^2 / (2 beta) for d = |x - target| < beta, else d - beta / 2.", .forward = smooth_l1_forward,
+AL_OP(smooth_l1_loss, .sig = "x:T target:N {reduction:str=mean beta:num=1} -> T",
+      .flags = AL_F_COMPOSITE,
+      .doc = "d^2 / (2 beta) for d = |x - target| < beta, else d - beta / 2.",
+      .forward = smooth_l1_forward,
       .sample = "{away(3,4), 0}, {away(3,4), 0, {beta=0.2, reduction='sum'}}");
 static int huber_forward(al_call *c) {
   if (ARG_F(3) <= 0) return al_fail("delta must be positive");
   return reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), ARG_F(3)), c->a[2].s);
 }
-AL_OP(huber_loss, .sig = "x:T target:N {reduction:str=mean delta:num=1} -> T", .flags = AL_F_COMPOSITE,
-      .doc = "d^2 / 2 for d = |x - target| < delta, else delta (d - delta / 2).", .forward = huber_forward,
-      .sample = "{away(3,4), 0, {delta=0.2}}");
+AL_OP(huber_loss, .sig = "x:T target:N {reduction:str=mean delta:num=1} -> T",
+      .flags = AL_F_COMPOSITE,
+      .doc = "d^2 / 2 for d = |x - target| < delta, else delta (d - delta / 2).",
+      .forward = huber_forward, .sample = "{away(3,4), 0, {delta=0.2}}");
 
-/* ---- two classes, distributions ------------------------------------------------------------------------ */
+/* ---- two classes, distributions ---- */
 
 static int bce_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *t = ARG_T(1), *floor = al_number(-100);
@@ -317,25 +363,34 @@ static int bce_forward(al_call *c) {
   al_tensor *loss = al_neg(al_add(yes, no));
   return reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[3].s);
 }
-AL_OP(binary_cross_entropy, .sig = "x:T target:N {weight:T? reduction:str=mean} -> T", .alias = "bce", .flags = AL_F_COMPOSITE,
-      .doc = "-(t log x + (1 - t) log(1 - x)) for probabilities x; logarithms end at -100.", .forward = bce_forward,
-      .sample = "{r(3,4):sigmoid(), pos(3,4)}, {r(3,4):sigmoid(), 1, {weight=pos(4), reduction='sum'}}");
+AL_OP(binary_cross_entropy, .sig = "x:T target:N {weight:T? reduction:str=mean} -> T",
+      .alias = "bce", .flags = AL_F_COMPOSITE,
+      .doc = "-(t log x + (1 - t) log(1 - x)) for probabilities x; logarithms end at -100.",
+      .forward = bce_forward,
+      .sample = "{r(3,4):sigmoid(), pos(3,4)}, {r(3,4):sigmoid(), 1, {weight=pos(4), "
+                "reduction='sum'}}");
 
 /* Without pos_weight softplus(x) - x t; with it (1 - t) x + (1 + (p - 1) t) softplus(-x). */
 static int bce_logits_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *t = ARG_T(1), *loss;
   if (HAS(3)) {
     al_tensor *k = al_add_num(al_mul(al_add_num(ARG_T(3), -1), t), 1);
-    loss = al_add(al_mul(al_rsub_num(1, t), x), al_mul(k, al_apply(&al_op_softplus, al_neg(x), 1.0, 1000.0)));
+    loss = al_add(al_mul(al_rsub_num(1, t), x),
+                  al_mul(k, al_apply(&al_op_softplus, al_neg(x), 1.0, 1000.0)));
   } else {
     loss = al_sub(al_apply(&al_op_softplus, x, 1.0, 1000.0), al_mul(x, t));
   }
   return reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[4].s);
 }
-AL_OP(binary_cross_entropy_with_logits, .sig = "x:T target:N {weight:T? pos_weight:T? reduction:str=mean} -> T",
-      .alias = "bce_with_logits", .flags = AL_F_COMPOSITE,
-      .doc = "binary_cross_entropy of sigmoid(x), stable; pos_weight multiplies the positive part.", .forward = bce_logits_forward,
-      .sample = "{r(3,4), pos(3,4)}, {r(3,4), 1, {weight=pos(4), reduction='sum'}}, {r(3,4), pos(3,4), {pos_weight=pos(4)}}");
+AL_OP(
+    binary_cross_entropy_with_logits,
+    .sig = "x:T target:N {weight:T? pos_weight:T? reduction:str=mean} -> T",
+    .alias = "bce_with_logits", .flags = AL_F_COMPOSITE,
+    .doc =
+        "binary_cross_entropy of sigmoid(x), stable; pos_weight multiplies the positive part.",
+    .forward = bce_logits_forward,
+    .sample = "{r(3,4), pos(3,4)}, {r(3,4), 1, {weight=pos(4), reduction='sum'}}, {r(3,4), "
+              "pos(3,4), {pos_weight=pos(4)}}");
 
 static int kl_div_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *t = ARG_T(1), *loss;
@@ -351,8 +406,11 @@ static int kl_div_forward(al_call *c) {
   }
   return reduced(c, loss, c->a[2].s);
 }
-AL_OP(kl_div, .sig = "x:T target:T {reduction:str=mean log_target:bool=false} -> T", .flags = AL_F_COMPOSITE,
-      .doc = "t (log t - x) for log-probabilities x and probabilities t (or their logarithms with log_target); reduction\n"
+AL_OP(kl_div, .sig = "x:T target:T {reduction:str=mean log_target:bool=false} -> T",
+      .flags = AL_F_COMPOSITE,
+      .doc = "t (log t - x) for log-probabilities x and probabilities t (or their logarithms "
+             "with log_target); reduction\n"
              "batchmean divides the sum by the first dim's size, as the definition does.",
       .forward = kl_div_forward,
-      .sample = "{r(3,4), pos(3,4)}, {r(3,4), r(3,4), {log_target=true, reduction='batchmean'}}, {r(3,4), pos(3,4), {reduction='sum'}}");
+      .sample = "{r(3,4), pos(3,4)}, {r(3,4), r(3,4), {log_target=true, "
+                "reduction='batchmean'}}, {r(3,4), pos(3,4), {reduction='sum'}}");

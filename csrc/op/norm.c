@@ -1,11 +1,12 @@
 /* norm.c: batch, group, instance and layer normalisation.
  *
- * y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps), mean and variance over a group of elements. For
- * batch, group and instance normalisation x is (n, c, s); a segment is one (n, c) run of s elements, and
- * each segment belongs to a group: its channel, or its image's block of channels. With xhat = (x - mean) rstd,
- * m elements in a group and averages over it (Ioffe and Szegedy, 2015, arXiv:1502.03167, section 3):
- *   gx = rstd (w g - mean(w g) - xhat mean(w g xhat)),  gw = sum g xhat,  gb = sum g.
- * Sums are taken piece by piece and added in order: the same bits for any number of threads. */
+ * y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps), mean and variance over a group of
+ * elements. For batch, group and instance normalisation x is (n, c, s); a segment is one (n, c)
+ * run of s elements, and each segment belongs to a group: its channel, or its image's block of
+ * channels. With xhat = (x - mean) rstd, m elements in a group and averages over it (Ioffe and
+ * Szegedy, 2015, arXiv:1502.03167, section 3): gx = rstd (w g - mean(w g) - xhat mean(w g
+ * xhat)),  gw = sum g xhat,  gb = sum g. Sums are taken piece by piece and added in order: the
+ * same bits for any number of threads. */
 #include "../kernel/norm.h"
 #include "op.h"
 #include <math.h>
@@ -28,21 +29,29 @@ static const double *vector(al_tensor *t, int64_t n, double fill) {
   return v;
 }
 
-/* ---- segments ------------------------------------------------------------------------------------- */
+/* ---- segments ---- */
 
 typedef struct segments {
   const al_norm_loops *k;
   int64_t n, c, s, per, size; /* pieces a segment; bytes an element */
-  int64_t share, groups;      /* channels a group (0: each channel over all n is one); how many groups */
+  int64_t share,
+      groups; /* channels a group (0: each channel over all n is one); how many groups */
   const char *x, *g;
   char *y;
-  double *part;               /* (n, c, per, 2) sums */
+  double *part; /* (n, c, per, 2) sums */
   const double *mean, *rstd, *w, *b, *s0, *s1;
 } segments;
 
-static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s, int64_t share) {
-  return (segments){.k = loops_of(x), .n = n, .c = c, .s = s, .per = (s + PIECE - 1) / PIECE,
-                    .size = (int64_t)al_dtype_size(x->dtype), .share = share, .groups = share ? n * (c / share) : c,
+static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s,
+                            int64_t share) {
+  return (segments){.k = loops_of(x),
+                    .n = n,
+                    .c = c,
+                    .s = s,
+                    .per = (s + PIECE - 1) / PIECE,
+                    .size = (int64_t)al_dtype_size(x->dtype),
+                    .share = share,
+                    .groups = share ? n * (c / share) : c,
                     .x = al_data(x)};
 }
 static int64_t group_of(const segments *q, int64_t segment) {
@@ -50,7 +59,9 @@ static int64_t group_of(const segments *q, int64_t segment) {
   return q->share ? segment / q->c * (q->c / q->share) + ch / q->share : ch;
 }
 /* Elements in a group. */
-static double members(const segments *q) { return (double)(q->share ? q->share * q->s : q->n * q->s); }
+static double members(const segments *q) {
+  return (double)(q->share ? q->share * q->s : q->n * q->s);
+}
 
 /* Piece t: its segment, offset in elements and length. */
 static int64_t locate(const segments *q, int64_t t, int64_t *segment, int64_t *len) {
@@ -73,14 +84,16 @@ static void sum_dots(int64_t begin, int64_t end, void *arg) {
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len);
     q->part[2 * t] = q->part[2 * t + 1] = 0;
-    q->k->dots(q->g + at * q->size, NULL, q->x + at * q->size, len, q->mean[group_of(q, seg)], q->part + 2 * t);
+    q->k->dots(q->g + at * q->size, NULL, q->x + at * q->size, len, q->mean[group_of(q, seg)],
+               q->part + 2 * t);
   }
 }
 static void write_scaled(int64_t begin, int64_t end, void *arg) {
   const segments *q = arg;
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len), i = group_of(q, seg), ch = seg % q->c;
-    q->k->scale(q->x + at * q->size, q->y + at * q->size, len, q->mean[i], q->rstd[i] * q->w[ch], q->b[ch]);
+    q->k->scale(q->x + at * q->size, q->y + at * q->size, len, q->mean[i],
+                q->rstd[i] * q->w[ch], q->b[ch]);
   }
 }
 static void write_gradient(int64_t begin, int64_t end, void *arg) {
@@ -88,9 +101,10 @@ static void write_gradient(int64_t begin, int64_t end, void *arg) {
   double m = members(q);
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len), i = group_of(q, seg);
-    double r = q->rstd[i], b = q->s1 ? -r * r * r * q->s1[i] / m : 0, c = q->s0 ? -r * q->s0[i] / m : 0;
-    q->k->blend(q->g + at * q->size, NULL, q->x + at * q->size, q->y + at * q->size, len, q->mean[i], r * q->w[seg % q->c],
-                b, c);
+    double r = q->rstd[i], b = q->s1 ? -r * r * r * q->s1[i] / m : 0,
+           c = q->s0 ? -r * q->s0[i] / m : 0;
+    q->k->blend(q->g + at * q->size, NULL, q->x + at * q->size, q->y + at * q->size, len,
+                q->mean[i], r * q->w[seg % q->c], b, c);
   }
 }
 static void over_pieces(segments *q, void (*fn)(int64_t, int64_t, void *)) {
@@ -105,7 +119,8 @@ static int statistics(segments *q, double *mean, double *var) {
   if (!q->part || !shift) return -1;
   for (int64_t i = 0; i < q->groups; i++) {
     const char *first = q->x + i * (q->share ? q->share : 1) * q->s * q->size;
-    shift[i] = q->size == 4 ? (double)*(const float *)(const void *)first : *(const double *)(const void *)first;
+    shift[i] = q->size == 4 ? (double)*(const float *)(const void *)first
+                            : *(const double *)(const void *)first;
     if (!isfinite(shift[i])) shift[i] = 0;
     mean[i] = var[i] = 0;
   }
@@ -146,11 +161,13 @@ static int gradient(segments *q, bool fixed, double *gw, double *gb) {
   return 0;
 }
 
-/* ---- shared by the ops ----------------------------------------------------------------------------- */
+/* ---- shared by the ops ---- */
 
 static int check_affine(const al_tensor *w, const al_tensor *b, int64_t n) {
-  if (w && al_numel(w) != n) return al_fail("weight has %lld entries, needs %lld", (long long)al_numel(w), (long long)n);
-  if (b && al_numel(b) != n) return al_fail("bias has %lld entries, needs %lld", (long long)al_numel(b), (long long)n);
+  if (w && al_numel(w) != n)
+    return al_fail("weight has %lld entries, needs %lld", (long long)al_numel(w), (long long)n);
+  if (b && al_numel(b) != n)
+    return al_fail("bias has %lld entries, needs %lld", (long long)al_numel(b), (long long)n);
   return 0;
 }
 static int check_input(const al_tensor *x, int least) {
@@ -182,9 +199,10 @@ static al_tensor *sum_channels(al_tensor *g) {
 }
 static al_tensor *times(al_tensor *g, al_tensor *w) { return w ? al_mul(g, w) : g; }
 
-/* The formula above in recorded ops, for gradients of gradients: gx for x and weighted cotangent g, means over
- * dims; *xhat is left for the caller. */
-static al_tensor *composed(al_tensor *x, al_tensor *g, const int64_t *dims, int n, double eps, al_tensor **xhat) {
+/* The formula above in recorded ops, for gradients of gradients: gx for x and weighted
+ * cotangent g, means over dims; *xhat is left for the caller. */
+static al_tensor *composed(al_tensor *x, al_tensor *g, const int64_t *dims, int n, double eps,
+                           al_tensor **xhat) {
   al_tensor *centred = al_sub(x, al_mean(x, dims, n, true));
   al_tensor *rstd = al_rsqrt(al_add_num(al_mean(al_square(centred), dims, n, true), eps));
   *xhat = al_mul(centred, rstd);
@@ -203,7 +221,7 @@ static int fill_vectors(al_back *b, const double *gw, const double *gb, int64_t 
   return 0;
 }
 
-/* ---- batch_norm ------------------------------------------------------------------------------------- */
+/* ---- batch_norm ---- */
 
 static bool short_runs(int64_t n, int64_t s) { return s < 8 && n > 1; }
 
@@ -223,10 +241,14 @@ static int batch_norm_forward(al_call *c) {
   int64_t n = x->shape[0], ch = x->shape[1], s = spatial(x), count = n * s;
   bool gathered = short_runs(n, s);
   if (check_affine(ARG_T(1), ARG_T(2), ch)) return -1;
-  if ((run_mean && (run_mean->ndim != 1 || run_mean->shape[0] != ch)) || (run_var && (run_var->ndim != 1 || run_var->shape[0] != ch)))
+  if ((run_mean && (run_mean->ndim != 1 || run_mean->shape[0] != ch)) ||
+      (run_var && (run_var->ndim != 1 || run_var->shape[0] != ch)))
     return al_fail("running statistics need %lld entries", (long long)ch);
-  if (!training && (!run_mean || !run_var)) return al_fail("without training it needs running_mean and running_var");
-  if (training && count < 2) return al_fail("training needs more than one value a channel, x is %s", al_shape_text(x->ndim, x->shape));
+  if (!training && (!run_mean || !run_var))
+    return al_fail("without training it needs running_mean and running_var");
+  if (training && count < 2)
+    return al_fail("training needs more than one value a channel, x is %s",
+                   al_shape_text(x->ndim, x->shape));
   al_tensor *xr = runs(x, gathered), *y = xr ? al_empty_like(x, (al_dtype)x->dtype) : NULL;
   al_tensor *mean = al_empty(AL_FLOAT64, 1, &ch), *rstd = al_empty(AL_FLOAT64, 1, &ch);
   if (!y || !mean || !rstd) return -1;
@@ -257,12 +279,14 @@ static int batch_norm_forward(al_call *c) {
 
 static int batch_norm_composed(al_back *b) {
   static const int64_t dims[] = {0, 2, 3, 4, 5, 6, 7};
-  al_tensor *x = b->in[0], *g = b->g[0], *xhat, *gx, *gw = times(g, per_channel(b->in[1], x->ndim));
+  al_tensor *x = b->in[0], *g = b->g[0], *xhat, *gx,
+            *gw = times(g, per_channel(b->in[1], x->ndim));
   if (b->a[5].b) {
     gx = composed(x, gw, dims, x->ndim - 1, b->a[7].f, &xhat);
   } else {
     al_tensor *rstd = per_channel(al_to(b->extra[1], (al_dtype)x->dtype), x->ndim);
-    xhat = al_mul(al_sub(x, per_channel(al_to(b->extra[0], (al_dtype)x->dtype), x->ndim)), rstd);
+    xhat =
+        al_mul(al_sub(x, per_channel(al_to(b->extra[0], (al_dtype)x->dtype), x->ndim)), rstd);
     gx = al_mul(gw, rstd);
   }
   if (!gx || !xhat) return -1;
@@ -292,23 +316,31 @@ static int batch_norm_grad(al_back *b) {
 }
 
 AL_OP(batch_norm,
-      .sig = "x:T weight:T? bias:T? running_mean:T? running_var:T? {training:bool=false momentum:num=0.1 eps:num=1e-5} -> T",
+      .sig = "x:T weight:T? bias:T? running_mean:T? running_var:T? {training:bool=false "
+             "momentum:num=0.1 eps:num=1e-5} -> T",
       .save = "x weight",
-      .doc = "Normalises each channel of x (n, c, ...) by mean and variance over the other dims, then weight and bias (c).\n"
-             "With training they are those of x, and running_mean, running_var move towards them by `momentum`\n"
-             "(variance unbiased); else the running ones are used. Ioffe and Szegedy 2015, arXiv:1502.03167.",
+      .doc = "Normalises each channel of x (n, c, ...) by mean and variance over the other "
+             "dims, then weight and bias (c).\n"
+             "With training they are those of x, and running_mean, running_var move towards "
+             "them by `momentum`\n"
+             "(variance unbiased); else the running ones are used. Ioffe and Szegedy 2015, "
+             "arXiv:1502.03167.",
       .forward = batch_norm_forward, .grad = batch_norm_grad,
-      .sample = "{r(4,3,5), r(3), r(3), {training=true}}, {r(6,3), r(3), r(3), {training=true}}, {r(2,3,4,4), {training=true}}, "
-                "{r(2,3,4,4), r(3), r(3), r(3), pos(3), {training=false, eps=0.01}}");
+      .sample = "{r(4,3,5), r(3), r(3), {training=true}}, {r(6,3), r(3), r(3), "
+                "{training=true}}, {r(2,3,4,4), {training=true}}, "
+                "{r(2,3,4,4), r(3), r(3), r(3):to('float32'), pos(3):to('float32'), "
+                "{training=false, eps=0.01}}");
 
-/* ---- group_norm, instance_norm ----------------------------------------------------------------------- */
+/* ---- group_norm, instance_norm ---- */
 
 /* groups of x's channels; weight and bias are arguments 1 and 2 of the recorded edges. */
-static int normalise_groups(al_call *c, int64_t groups, al_tensor *weight, al_tensor *bias, double eps) {
+static int normalise_groups(al_call *c, int64_t groups, al_tensor *weight, al_tensor *bias,
+                            double eps) {
   al_tensor *x = ARG_T(0);
   if (check_input(x, 2) || check_affine(weight, bias, x->shape[1])) return -1;
   if (groups < 1 || x->shape[1] % groups)
-    return al_fail("%lld groups do not divide %lld channels", (long long)groups, (long long)x->shape[1]);
+    return al_fail("%lld groups do not divide %lld channels", (long long)groups,
+                   (long long)x->shape[1]);
   int64_t count = x->shape[0] * groups;
   al_tensor *xr = runs(x, false), *y = al_empty_like(x, (al_dtype)x->dtype);
   al_tensor *mean = al_empty(AL_FLOAT64, 1, &count), *rstd = al_empty(AL_FLOAT64, 1, &count);
@@ -335,12 +367,16 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   if (b->create_graph) {
     int64_t rows[] = {x->shape[0], groups, al_numel(x) / (x->shape[0] * groups)}, last[] = {2};
     al_tensor *gw = times(g, per_channel(weight, x->ndim)), *xhat;
-    al_tensor *gx = composed(al_reshape(x, rows, 3), al_reshape(gw, rows, 3), last, 1, eps, &xhat);
+    al_tensor *gx =
+        composed(al_reshape(x, rows, 3), al_reshape(gw, rows, 3), last, 1, eps, &xhat);
     if (!(b->gx[0] = al_reshape(gx, x->shape, x->ndim))) return -1;
-    if (b->needs[1] && !(b->gx[1] = sum_channels(al_mul(g, al_reshape(xhat, x->shape, x->ndim))))) return -1;
+    if (b->needs[1] &&
+        !(b->gx[1] = sum_channels(al_mul(g, al_reshape(xhat, x->shape, x->ndim)))))
+      return -1;
     return b->needs[2] && !(b->gx[2] = sum_channels(g)) ? -1 : 0;
   }
-  al_tensor *xr = runs(x, false), *gr = al_dense(g, (al_dtype)x->dtype), *gx = al_empty_like(x, (al_dtype)x->dtype);
+  al_tensor *xr = runs(x, false), *gr = al_dense(g, (al_dtype)x->dtype),
+            *gx = al_empty_like(x, (al_dtype)x->dtype);
   double *gw = doubles(ch), *gb = doubles(ch);
   if (!xr || !gr || !gx || !gw || !gb) return -1;
   if (!b->extra[0]) return b->gx[0] = gx, 0; /* no elements */
@@ -354,24 +390,35 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   return fill_vectors(b, gw, gb, ch, (al_dtype)x->dtype);
 }
 
-static int group_norm_forward(al_call *c) { return normalise_groups(c, ARG_I(1), ARG_T(2), ARG_T(3), ARG_F(4)); }
-static int group_norm_grad(al_back *b) { return group_gradient(b, b->a[1].i, b->in[2], b->a[4].f); }
-AL_OP(group_norm, .sig = "x:T groups:int weight:T? bias:T? {eps:num=1e-5} -> T", .save = "x weight",
-      .doc = "Normalises blocks of c / groups channels of each image of x (n, c, ...), then weight and bias (c).\n"
+static int group_norm_forward(al_call *c) {
+  return normalise_groups(c, ARG_I(1), ARG_T(2), ARG_T(3), ARG_F(4));
+}
+static int group_norm_grad(al_back *b) {
+  return group_gradient(b, b->a[1].i, b->in[2], b->a[4].f);
+}
+AL_OP(group_norm, .sig = "x:T groups:int weight:T? bias:T? {eps:num=1e-5} -> T",
+      .save = "x weight",
+      .doc = "Normalises blocks of c / groups channels of each image of x (n, c, ...), then "
+             "weight and bias (c).\n"
              "Wu and He 2018, arXiv:1803.08494.",
       .forward = group_norm_forward, .grad = group_norm_grad,
-      .sample = "{r(2,4,3,3), 2, r(4), r(4)}, {r(2,6,5), 3, {eps=0.01}}, {r(2,4), 2, r(4), r(4)}");
+      .sample =
+          "{r(2,4,3,3), 2, r(4), r(4)}, {r(2,6,5), 3, {eps=0.01}}, {r(2,4), 2, r(4), r(4)}");
 
 static int instance_norm_forward(al_call *c) {
   if (ARG_T(0)->ndim < 3) return al_fail("x has %d dims, needs at least 3", ARG_T(0)->ndim);
   return normalise_groups(c, ARG_T(0)->shape[1], ARG_T(1), ARG_T(2), ARG_F(3));
 }
-static int instance_norm_grad(al_back *b) { return group_gradient(b, b->in[0]->shape[1], b->in[1], b->a[3].f); }
+static int instance_norm_grad(al_back *b) {
+  return group_gradient(b, b->in[0]->shape[1], b->in[1], b->a[3].f);
+}
 AL_OP(instance_norm, .sig = "x:T weight:T? bias:T? {eps:num=1e-5} -> T", .save = "x weight",
-      .doc = "Normalises each channel of each image of x (n, c, ...), then weight and bias (c). arXiv:1607.08022.",
-      .forward = instance_norm_forward, .grad = instance_norm_grad, .sample = "{r(2,3,4,4), r(3), r(3)}, {r(2,3,5)}");
+      .doc = "Normalises each channel of each image of x (n, c, ...), then weight and bias "
+             "(c). arXiv:1607.08022.",
+      .forward = instance_norm_forward, .grad = instance_norm_grad,
+      .sample = "{r(2,3,4,4), r(3), r(3)}, {r(2,3,5)}");
 
-/* ---- layer_norm -------------------------------------------------------------------------------------- */
+/* ---- layer_norm ---- */
 
 typedef struct rows {
   const al_norm_loops *k;
@@ -385,7 +432,9 @@ static void layer_rows(int64_t begin, int64_t end, void *arg) {
   const rows *q = arg;
   for (int64_t i = begin; i < end; i++) {
     const char *x = q->x + i * q->d * q->size;
-    double first = q->size == 4 ? (double)*(const float *)(const void *)x : *(const double *)(const void *)x, sum[2] = {0, 0};
+    double first = q->size == 4 ? (double)*(const float *)(const void *)x
+                                : *(const double *)(const void *)x,
+           sum[2] = {0, 0};
     if (!isfinite(first)) first = 0;
     q->k->moments(x, q->d, first, sum);
     double m = sum[0] / (double)q->d, v = sum[1] / (double)q->d - m * m;
@@ -405,7 +454,8 @@ static void layer_back(int64_t begin, int64_t end, void *arg) {
       const char *x = q->x + i * q->d * q->size, *g = q->g + i * q->d * q->size;
       double sum[2] = {0, 0}, r = q->rstd[i], n = (double)q->d;
       q->k->dots(g, q->w, x, q->d, q->mean[i], sum);
-      q->k->blend(g, q->w, x, q->y + i * q->d * q->size, q->d, q->mean[i], r, -r * r * r * sum[1] / n, -r * sum[0] / n);
+      q->k->blend(g, q->w, x, q->y + i * q->d * q->size, q->d, q->mean[i], r,
+                  -r * r * r * sum[1] / n, -r * sum[0] / n);
       q->k->gather(g, x, gw, gw + q->d, q->d, q->mean[i], r);
     }
   }
@@ -414,9 +464,12 @@ static void layer_back(int64_t begin, int64_t end, void *arg) {
 /* The rows of x that are normalised: its last n dims must be `shape`. */
 static int rows_of(rows *q, const al_tensor *x, const al_arg *shape) {
   int n = shape->ints.n;
-  if (n < 1 || n > x->ndim || memcmp(x->shape + x->ndim - n, shape->ints.v, (size_t)n * sizeof *x->shape))
+  if (n < 1 || n > x->ndim ||
+      memcmp(x->shape + x->ndim - n, shape->ints.v, (size_t)n * sizeof *x->shape))
     return al_fail("shape %s is not that of x's last dims", al_shape_text(n, shape->ints.v));
-  *q = (rows){.k = loops_of(x), .d = al_product(n, shape->ints.v), .size = (int64_t)al_dtype_size(x->dtype)};
+  *q = (rows){.k = loops_of(x),
+              .d = al_product(n, shape->ints.v),
+              .size = (int64_t)al_dtype_size(x->dtype)};
   q->rows = q->d ? al_numel(x) / q->d : 0;
   return 0;
 }
@@ -428,7 +481,9 @@ static int layer_norm_forward(al_call *c) {
   if (check_input(x, 1) || rows_of(&q, x, &c->a[1]) || check_affine(w, b, q.d)) return -1;
   al_tensor *xd = al_dense(x, d), *y = al_empty_like(x, d);
   al_tensor *mean = al_empty(AL_FLOAT64, 1, &q.rows), *rstd = al_empty(AL_FLOAT64, 1, &q.rows);
-  if (!xd || !y || !mean || !rstd || (w && !(w = al_dense(w, d))) || (b && !(b = al_dense(b, d)))) return -1;
+  if (!xd || !y || !mean || !rstd || (w && !(w = al_dense(w, d))) ||
+      (b && !(b = al_dense(b, d))))
+    return -1;
   q.x = al_data(xd);
   q.w = w ? al_data(w) : NULL;
   q.b = b ? al_data(b) : NULL;
@@ -481,8 +536,12 @@ static int layer_norm_grad(al_back *b) {
   return 0;
 }
 
-AL_OP(layer_norm, .sig = "x:T shape:ints weight:T? bias:T? {eps:num=1e-5} -> T", .save = "x weight",
-      .doc = "Normalises over the last dims, whose sizes are `shape`, then weight and bias of that shape.\n"
-             "Ba, Kiros, Hinton 2016, arXiv:1607.06450.",
-      .forward = layer_norm_forward, .grad = layer_norm_grad,
-      .sample = "{r(3,6), 6, r(6), r(6)}, {r(2,3,4), {3,4}, r(3,4), r(3,4)}, {r(2,5), 5, {eps=0.01}}");
+AL_OP(
+    layer_norm, .sig = "x:T shape:ints weight:T? bias:T? {eps:num=1e-5} -> T",
+    .save = "x weight",
+    .doc = "Normalises over the last dims, whose sizes are `shape`, then weight and bias of "
+           "that shape.\n"
+           "Ba, Kiros, Hinton 2016, arXiv:1607.06450.",
+    .forward = layer_norm_forward, .grad = layer_norm_grad,
+    .sample =
+        "{r(3,6), 6, r(6), r(6)}, {r(2,3,4), {3,4}, r(3,4), r(3,4)}, {r(2,5), 5, {eps=0.01}}");

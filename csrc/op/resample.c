@@ -1,15 +1,20 @@
-/* resample.c: resizing by separable filters, one dim at a time: nearest, linear, cubic, area, antialiased.
- * Along a dim the result is a sparse matrix times x; the gradient is its transpose, so both are ops. */
+/* resample.c: resizing by separable filters, one dim at a time: nearest, linear, cubic, area,
+ * antialiased. Along a dim the result is a sparse matrix times x; the gradient is its
+ * transpose, so both are ops. */
 #include "op.h"
 #include <math.h>
 #include <string.h>
 
 extern al_op al_op_resample, al_op_resample_back;
 
-/* ---- the filter ---------------------------------------------------------------------------------- */
+/* ---- the filter ---- */
 
 /* Output i is the sum of weight[i * width + t] x[start[i] + t], t < count[i]. */
-typedef struct taps { int64_t in, out, width; int64_t *start, *count; double *weight; } taps;
+typedef struct taps {
+  int64_t in, out, width;
+  int64_t *start, *count;
+  double *weight;
+} taps;
 
 static double triangle_at(double t) { return fabs(t) < 1 ? 1 - fabs(t) : 0; }
 
@@ -31,12 +36,15 @@ static void add_tap(taps *f, int64_t i, int64_t k, double w) {
 
 /* Widened by the scale when shrinking, as an antialiasing filter, and normalised. */
 static void wide_taps(taps *f, int64_t i, double scale, bool cubic) {
-  double stretch = scale > 1 ? scale : 1, support = (cubic ? 2 : 1) * stretch, centre = ((double)i + 0.5) * scale, sum = 0;
-  int64_t lo = (int64_t)floor(centre - support + 0.5), hi = (int64_t)floor(centre + support + 0.5);
+  double stretch = scale > 1 ? scale : 1, support = (cubic ? 2 : 1) * stretch,
+         centre = ((double)i + 0.5) * scale, sum = 0;
+  int64_t lo = (int64_t)floor(centre - support + 0.5),
+          hi = (int64_t)floor(centre + support + 0.5);
   if (lo < 0) lo = 0;
   if (hi > f->in) hi = f->in;
   for (int64_t k = lo; k < hi; k++) {
-    double t = ((double)k - centre + 0.5) / stretch, w = cubic ? cubic_at(t, -0.5) : triangle_at(t);
+    double t = ((double)k - centre + 0.5) / stretch,
+           w = cubic ? cubic_at(t, -0.5) : triangle_at(t);
     add_tap(f, i, k, w);
     sum += w;
   }
@@ -78,10 +86,12 @@ static void fill_taps(taps *f, int mode, bool align, bool antialias) {
 }
 
 /* The table for `in` -> `out` entries, its memory in tensors of the open frame. */
-static int make_taps(taps *f, int64_t in, int64_t out, const char *mode, bool align, bool antialias) {
+static int make_taps(taps *f, int64_t in, int64_t out, const char *mode, bool align,
+                     bool antialias) {
   int m = mode_of(mode);
   if (m < 0) return -1;
-  if (in < 1 || out < 1) return al_fail("sizes must be at least 1, got %lld to %lld", (long long)in, (long long)out);
+  if (in < 1 || out < 1)
+    return al_fail("sizes must be at least 1, got %lld to %lld", (long long)in, (long long)out);
   *f = (taps){.in = in, .out = out};
   double ratio = in > out ? (double)in / (double)out : 1;
   f->width = (int64_t)ceil(ratio * (m == CUBIC ? 4 : 2)) + 3;
@@ -95,38 +105,47 @@ static int make_taps(taps *f, int64_t in, int64_t out, const char *mode, bool al
   return 0;
 }
 
-/* ---- applying it ---------------------------------------------------------------------------------- */
+/* ---- applying it ---- */
 
-typedef struct job { const taps *f; int64_t inner; const void *from; void *to; } job;
+typedef struct job {
+  const taps *f;
+  int64_t inner;
+  const void *from;
+  void *to;
+} job;
 
-/* x as (outer, in, inner) -> y (outer, out, inner), and back: the outer entries [begin, end). */
-#define APPLY(T)                                                                                   \
-  static void resample_##T(int64_t begin, int64_t end, void *arg) {                                \
-    const job *j = arg;                                                                            \
-    const taps *f = j->f;                                                                          \
-    for (int64_t i = begin * f->out; i < end * f->out; i++) {                                      \
-      const T *x = (const T *)j->from + (i / f->out * f->in + f->start[i % f->out]) * j->inner;    \
-      const double *w = f->weight + i % f->out * f->width;                                         \
-      T *restrict y = (T *)j->to + i * j->inner;                                                   \
-      for (int64_t k = 0; k < j->inner; k++) y[k] = (T)w[0] * x[k];                                \
-      for (int64_t t = 1; t < f->count[i % f->out]; t++)                                           \
-        for (int64_t k = 0; k < j->inner; k++) y[k] += (T)w[t] * x[t * j->inner + k];              \
-    }                                                                                              \
-  }                                                                                                \
-  static void resample_back_##T(int64_t begin, int64_t end, void *arg) {                           \
-    const job *j = arg;                                                                            \
-    const taps *f = j->f;                                                                          \
-    for (int64_t i = begin * f->out; i < end * f->out; i++) {                                      \
-      T *restrict x = (T *)j->to + (i / f->out * f->in + f->start[i % f->out]) * j->inner;         \
-      const double *w = f->weight + i % f->out * f->width;                                         \
-      const T *y = (const T *)j->from + i * j->inner;                                              \
-      for (int64_t t = 0; t < f->count[i % f->out]; t++)                                           \
-        for (int64_t k = 0; k < j->inner; k++) x[t * j->inner + k] += (T)w[t] * y[k];              \
-    }                                                                                              \
+/* x as (outer, in, inner) -> y (outer, out, inner), and back: the outer entries [begin, end).
+ */
+#define APPLY(T)                                                                           \
+  static void resample_##T(int64_t begin, int64_t end, void *arg) {                        \
+    const job *j = arg;                                                                    \
+    const taps *f = j->f;                                                                  \
+    for (int64_t i = begin * f->out; i < end * f->out; i++) {                              \
+      const T *x =                                                                         \
+          (const T *)j->from + (i / f->out * f->in + f->start[i % f->out]) * j->inner;     \
+      const double *w = f->weight + i % f->out * f->width;                                 \
+      T *restrict y = (T *)j->to + i * j->inner;                                           \
+      for (int64_t k = 0; k < j->inner; k++) y[k] = (T)w[0] * x[k];                        \
+      for (int64_t t = 1; t < f->count[i % f->out]; t++)                                   \
+        for (int64_t k = 0; k < j->inner; k++) y[k] += (T)w[t] * x[t * j->inner + k];      \
+    }                                                                                      \
+  }                                                                                        \
+  static void resample_back_##T(int64_t begin, int64_t end, void *arg) {                   \
+    const job *j = arg;                                                                    \
+    const taps *f = j->f;                                                                  \
+    for (int64_t i = begin * f->out; i < end * f->out; i++) {                              \
+      T *restrict x = (T *)j->to + (i / f->out * f->in + f->start[i % f->out]) * j->inner; \
+      const double *w = f->weight + i % f->out * f->width;                                 \
+      const T *y = (const T *)j->from + i * j->inner;                                      \
+      for (int64_t t = 0; t < f->count[i % f->out]; t++)                                   \
+        for (int64_t k = 0; k < j->inner; k++) x[t * j->inner + k] += (T)w[t] * y[k];      \
+    }                                                                                      \
   }
-APPLY(float) APPLY(double)
+APPLY(float)
+APPLY(double)
 
-/* Resizes dim of x from its size to `size` (or back: from the filter's output to its input, `size`). */
+/* Resizes dim of x from its size to `size` (or back: from the filter's output to its input,
+   `size`). */
 static int along(al_call *c, bool back) {
   al_tensor *x = ARG_T(0);
   int d;
@@ -134,17 +153,22 @@ static int along(al_call *c, bool back) {
   taps f;
   if (!al_is_float(x->dtype)) return al_fail("needs a floating tensor");
   if (al_dim(ARG_I(1), x->ndim, &d)) return -1;
-  if (make_taps(&f, back ? size : x->shape[d], back ? x->shape[d] : size, c->a[3].s, ARG_B(4), ARG_B(5))) return -1;
+  if (make_taps(&f, back ? size : x->shape[d], back ? x->shape[d] : size, c->a[3].s, ARG_B(4),
+                ARG_B(5)))
+    return -1;
   memcpy(shape, x->shape, sizeof shape);
   shape[d] = size;
   int64_t outer = al_product(d, shape);
-  al_tensor *y = back ? al_zeros((al_dtype)x->dtype, x->ndim, shape) : al_empty((al_dtype)x->dtype, x->ndim, shape);
+  al_tensor *y = back ? al_zeros((al_dtype)x->dtype, x->ndim, shape)
+                      : al_empty((al_dtype)x->dtype, x->ndim, shape);
   if (!(x = al_dense(x, (al_dtype)x->dtype)) || !y) return -1;
   job j = {&f, al_product(x->ndim - d - 1, shape + d + 1), al_data(x), al_data(y)};
   int64_t grain = 1 + (1 << 14) / ((f.in + f.out) * j.inner + 1);
   bool single = x->dtype == AL_FLOAT32;
-  al_parallel(outer, grain, back ? (single ? resample_back_float : resample_back_double)
-                                 : (single ? resample_float : resample_double), &j);
+  al_parallel(outer, grain,
+              back ? (single ? resample_back_float : resample_back_double)
+                   : (single ? resample_float : resample_double),
+              &j);
   return al_ret(c, y);
 }
 
@@ -159,16 +183,19 @@ static int resample_grad(al_back *b) { return al_grad1(b, again(&al_op_resample_
 static int resample_back_forward(al_call *c) { return along(c, true); }
 static int resample_back_grad(al_back *b) { return al_grad1(b, again(&al_op_resample, b)); }
 
-#define MODES                                                                                      \
-  "{r(2,5,3), 2, 8, 'linear', false, false}, {r(2,5,3), 2, 3, 'cubic', false, false}, {r(2,7), 2, 3, 'area', false, false}, " \
-  "{r(7,2), 1, 3, 'linear', false, true}, {r(2,4), 2, 6, 'linear', true, false}, {r(2,4), 2, 6, 'nearest', false, false}"
-AL_OP(resample, .sig = "x:T dim:dim size:int mode:str align:bool antialias:bool -> T", .flags = AL_F_HIDDEN,
-      .doc = "x resized along one dim; see interpolate.", .forward = resample_forward, .grad = resample_grad, .sample = MODES);
-AL_OP(resample_back, .sig = "g:T dim:dim size:int mode:str align:bool antialias:bool -> T", .flags = AL_F_HIDDEN,
-      .doc = "The transpose of resample, back to `size` entries.", .forward = resample_back_forward,
-      .grad = resample_back_grad, .sample = MODES);
+#define MODES                                                                                  \
+  "{r(2,5,3), 2, 8, 'linear', false, false}, {r(2,5,3), 2, 3, 'cubic', false, false}, "        \
+  "{r(2,7), 2, 3, 'area', false, false}, "                                                     \
+  "{r(7,2), 1, 3, 'linear', false, true}, {r(2,4), 2, 6, 'linear', true, false}, {r(2,4), 2, " \
+  "6, 'nearest', false, false}"
+AL_OP(resample, .sig = "x:T dim:dim size:int mode:str align:bool antialias:bool -> T",
+      .flags = AL_F_HIDDEN, .doc = "x resized along one dim; see interpolate.",
+      .forward = resample_forward, .grad = resample_grad, .sample = MODES);
+AL_OP(resample_back, .sig = "g:T dim:dim size:int mode:str align:bool antialias:bool -> T",
+      .flags = AL_F_HIDDEN, .doc = "The transpose of resample, back to `size` entries.",
+      .forward = resample_back_forward, .grad = resample_back_grad, .sample = MODES);
 
-/* ---- interpolate ---------------------------------------------------------------------------------- */
+/* ---- interpolate ---- */
 
 static const char *plain_mode(const char *s) {
   if (!strcmp(s, "bilinear") || !strcmp(s, "trilinear")) return "linear";
@@ -187,20 +214,27 @@ static int interpolate_forward(al_call *c) {
   for (int grow = 0; grow < 2; grow++) /* what shrinks first leaves less to do */
     for (int d = 2; y && d < x->ndim; d++) {
       int64_t in = x->shape[d];
-      int64_t out = HAS(1) ? c->a[1].ints.v[c->a[1].ints.n == 1 ? 0 : d - 2] : (int64_t)floor((double)in * ARG_F(2));
+      int64_t out = HAS(1) ? c->a[1].ints.v[c->a[1].ints.n == 1 ? 0 : d - 2]
+                           : (int64_t)floor((double)in * ARG_F(2));
       if ((out >= in) == (grow == 1) && out != in)
         y = al_apply(&al_op_resample, y, (int64_t)d, out, mode, (int)ARG_B(4), (int)ARG_B(5));
     }
   return al_ret(c, y == x ? al_apply(&al_op_clone, x) : y);
 }
 
-AL_OP(interpolate, .sig = "x:T size:ints? {scale:num? mode:str=nearest align_corners:bool=false antialias:bool=false} -> T",
+AL_OP(interpolate,
+      .sig = "x:T size:ints? {scale:num? mode:str=nearest align_corners:bool=false "
+             "antialias:bool=false} -> T",
       .flags = AL_F_COMPOSITE,
       .doc = "Resizes the spatial dims of x (n, c, ...) to `size`, or by the factor `scale`.\n"
-             "mode: nearest, bilinear (linear, trilinear), bicubic, area (box means); antialias widens the filter when\n"
-             "shrinking. Pixel centres as in PyTorch: corners of the outermost pixels align, or their centres with\n"
+             "mode: nearest, bilinear (linear, trilinear), bicubic, area (box means); "
+             "antialias widens the filter when\n"
+             "shrinking. Pixel centres as in PyTorch: corners of the outermost pixels align, "
+             "or their centres with\n"
              "align_corners.",
       .forward = interpolate_forward,
-      .sample = "{r(1,2,4,5), {7,3}, {mode='bilinear'}}, {r(1,2,4,4), {scale=2}}, {r(1,2,5,4), {3,6}, {mode='bicubic'}}, "
-                "{r(1,2,6,5), 2, {mode='area'}}, {r(1,2,4,4), 7, {mode='bilinear', align_corners=true}}, "
+      .sample = "{r(1,2,4,5), {7,3}, {mode='bilinear'}}, {r(1,2,4,4), {scale=2}}, {r(1,2,5,4), "
+                "{3,6}, {mode='bicubic'}}, "
+                "{r(1,2,6,5), 2, {mode='area'}}, {r(1,2,4,4), 7, {mode='bilinear', "
+                "align_corners=true}}, "
                 "{r(1,2,8,8), 3, {mode='bilinear', antialias=true}}");

@@ -1,12 +1,14 @@
-/* slice.c: rectangular parts of a tensor: narrow, select, strided slices, writing into them, their gradients. */
+/* slice.c: rectangular parts of a tensor: narrow, select, strided slices, writing into them,
+ * their gradients. */
 #include "index.h"
 #include "op.h"
 
 extern al_op al_op_slice, al_op_slice_back, al_op_slice_assign;
 
-/* The view of x that `start` (from 0), `step` and `count` describe, an entry a dim. Step 0 takes one
- * element and drops the dim. Bounds are checked here, once for all callers. */
-static al_tensor *part(al_tensor *x, const int64_t *start, const int64_t *step, const int64_t *count) {
+/* The view of x that `start` (from 0), `step` and `count` describe, an entry a dim. Step 0
+ * takes one element and drops the dim. Bounds are checked here, once for all callers. */
+static al_tensor *part(al_tensor *x, const int64_t *start, const int64_t *step,
+                       const int64_t *count) {
   int n = 0;
   int64_t shape[AL_MAX_DIMS], stride[AL_MAX_DIMS], offset = x->offset;
   for (int d = 0; d < x->ndim; d++) {
@@ -14,8 +16,8 @@ static al_tensor *part(al_tensor *x, const int64_t *start, const int64_t *step, 
     if (many < 0) return al_null("length %lld is negative", (long long)many);
     int64_t last = start[d] + step[d] * (many - 1);
     if (many > 0 && (start[d] < 0 || start[d] >= size || last < 0 || last >= size))
-      return al_null("positions %lld to %lld of dim %d lie outside 1..%lld", (long long)start[d] + 1, (long long)last + 1,
-                     d + 1, (long long)size);
+      return al_null("positions %lld to %lld of dim %d lie outside 1..%lld",
+                     (long long)start[d] + 1, (long long)last + 1, d + 1, (long long)size);
     offset += many > 0 ? start[d] * x->stride[d] : 0;
     if (step[d] == 0) continue;
     shape[n] = many;
@@ -27,7 +29,8 @@ static al_tensor *part(al_tensor *x, const int64_t *start, const int64_t *step, 
 /* Checks that three lists have an entry for each of n dims. */
 static int lists_fit(const al_call *c, int first, int lists, int n) {
   for (int i = first; i < first + lists; i++)
-    if (c->a[i].ints.n != n) return al_fail("%s has %d entries, needs %d", c->op->param[i].name, c->a[i].ints.n, n);
+    if (c->a[i].ints.n != n)
+      return al_fail("%s has %d entries, needs %d", c->op->param[i].name, c->a[i].ints.n, n);
   return 0;
 }
 
@@ -39,12 +42,15 @@ static int slice_forward(al_call *c) {
 static int slice_grad(al_back *b) {
   int n;
   const int64_t *shape = al_edge_shape(b, 0, &n);
-  return al_grad1(b, al_apply(&al_op_slice_back, b->g[0], shape, n, b->a[1].ints.v, n, b->a[2].ints.v, n, 0.0));
+  return al_grad1(b, al_apply(&al_op_slice_back, b->g[0], shape, n, b->a[1].ints.v, n,
+                              b->a[2].ints.v, n, 0.0));
 }
 
-AL_OP(slice, .sig = "x:T start:ints step:ints count:ints -> T", .flags = AL_F_VIEW | AL_F_HIDDEN,
-      .doc = "Elements start, start + step, ... (from 0) of every dim; step 0 drops the dim.", .forward = slice_forward,
-      .grad = slice_grad, .sample = "{r(4,5,3), {1,4,2}, {1,-2,0}, {2,2,1}}");
+AL_OP(slice, .sig = "x:T start:ints step:ints count:ints -> T",
+      .flags = AL_F_VIEW | AL_F_HIDDEN,
+      .doc = "Elements start, start + step, ... (from 0) of every dim; step 0 drops the dim.",
+      .forward = slice_forward, .grad = slice_grad,
+      .sample = "{r(4,5,3), {1,4,2}, {1,-2,0}, {2,2,1}}");
 
 /* `count` of slice from the shape of what it gave: dropped dims are not there. */
 static int counts_of(const al_tensor *g, int n, const int64_t *step, int64_t *count) {
@@ -74,12 +80,16 @@ static int slice_back_grad(al_back *b) {
   int gn;
   const int64_t *shape = al_edge_shape(b, 0, &gn);
   for (int d = 0; d < n; d++) count[d] = b->a[3].ints.v[d] == 0 ? 1 : shape[k++];
-  return al_grad1(b, al_apply(&al_op_slice, b->g[0], b->a[2].ints.v, n, b->a[3].ints.v, n, count, n));
+  return al_grad1(
+      b, al_apply(&al_op_slice, b->g[0], b->a[2].ints.v, n, b->a[3].ints.v, n, count, n));
 }
 
-AL_OP(slice_back, .sig = "g:T shape:ints start:ints step:ints value:num=0 -> T", .flags = AL_F_HIDDEN,
-      .doc = "A tensor of `shape` filled with `value` whose slice is g: the gradient of slice, and padding.",
-      .forward = slice_back_forward, .grad = slice_back_grad, .sample = "{r(2,2), {4,5,3}, {1,4,2}, {1,-2,0}, 0}");
+AL_OP(slice_back, .sig = "g:T shape:ints start:ints step:ints value:num=0 -> T",
+      .flags = AL_F_HIDDEN,
+      .doc = "A tensor of `shape` filled with `value` whose slice is g: the gradient of slice, "
+             "and padding.",
+      .forward = slice_back_forward, .grad = slice_back_grad,
+      .sample = "{r(2,2), {4,5,3}, {1,4,2}, {1,-2,0}, 0}");
 
 /* x with a slice replaced by value; in place when asked. */
 static int slice_assign_forward(al_call *c) {
@@ -87,7 +97,8 @@ static int slice_assign_forward(al_call *c) {
   if (!y || lists_fit(c, 2, 3, x->ndim)) return -1;
   al_tensor *at = part(y, c->a[2].ints.v, c->a[3].ints.v, c->a[4].ints.v), *v = ARG_T(1);
   if (!at) return -1;
-  if (v->storage == y->storage) v = al_fresh_contiguous(v, (al_dtype)v->dtype); /* may overlap: t[2..5] = t[1..4] */
+  if (v->storage == y->storage)
+    v = al_fresh_contiguous(v, (al_dtype)v->dtype); /* may overlap: t[2..5] = t[1..4] */
   return !v || al_copy(at, v) ? -1 : al_ret(c, y);
 }
 
@@ -95,16 +106,19 @@ static int slice_assign_grad(al_back *b) {
   int n = b->a[2].ints.n;
   const int64_t *start = b->a[2].ints.v, *step = b->a[3].ints.v, *count = b->a[4].ints.v;
   if (b->needs[0])
-    b->gx[0] = al_apply(&al_op_slice_assign, b->g[0], al_number(0), start, n, step, n, count, n);
+    b->gx[0] =
+        al_apply(&al_op_slice_assign, b->g[0], al_number(0), start, n, step, n, count, n);
   if (b->needs[1]) b->gx[1] = al_apply(&al_op_slice, b->g[0], start, n, step, n, count, n);
   return (b->needs[0] && !b->gx[0]) || (b->needs[1] && !b->gx[1]) ? -1 : 0;
 }
 
-AL_OP(slice_assign, .sig = "x:T value:N start:ints step:ints count:ints -> T", .flags = AL_F_INPLACE | AL_F_HIDDEN,
-      .doc = "x with the slice (start, step, count; see slice) replaced by value.", .forward = slice_assign_forward,
-      .grad = slice_assign_grad, .sample = "{r(4,5), r(2), {1,4}, {0,-2}, {1,2}}, {r(4,5), r(1,2), {1,0}, {1,1}, {3,2}}");
+AL_OP(slice_assign, .sig = "x:T value:N start:ints step:ints count:ints -> T",
+      .flags = AL_F_INPLACE | AL_F_HIDDEN,
+      .doc = "x with the slice (start, step, count; see slice) replaced by value.",
+      .forward = slice_assign_forward, .grad = slice_assign_grad,
+      .sample = "{r(4,5), r(2), {1,4}, {0,-2}, {1,2}}, {r(4,5), r(1,2), {1,0}, {1,1}, {3,2}}");
 
-/* ---- narrow, select --------------------------------------------------------------------------- */
+/* ---- narrow, select ---- */
 
 static void whole(const al_tensor *x, int64_t *start, int64_t *step, int64_t *count) {
   for (int d = 0; d < x->ndim; d++) {
@@ -144,8 +158,9 @@ static int narrow_forward(al_call *c) {
 static int narrow_grad(al_back *b) { return back_along(b, false); }
 
 AL_OP(narrow, .sig = "x:T dim:dim start:int length:int -> T", .flags = AL_F_VIEW,
-      .doc = "`length` entries of dim from position `start` (from 1; negative from the end).", .forward = narrow_forward,
-      .grad = narrow_grad, .sample = "{r(4,3), 1, 2, 2}, {r(2,5), 2, -3, 3}");
+      .doc = "`length` entries of dim from position `start` (from 1; negative from the end).",
+      .forward = narrow_forward, .grad = narrow_grad,
+      .sample = "{r(4,3), 1, 2, 2}, {r(2,5), 2, -3, 3}");
 
 static int select_forward(al_call *c) {
   al_tensor *x = ARG_T(0);
@@ -154,20 +169,23 @@ static int select_forward(al_call *c) {
   whole(x, start, step, count);
   if (al_dim(ARG_I(1), x->ndim, &d) || position(ARG_I(2), x->shape[d], &start[d])) return -1;
   if (start[d] < 0 || start[d] >= x->shape[d])
-    return al_fail("index %lld lies outside 1..%lld", (long long)ARG_I(2), (long long)x->shape[d]);
+    return al_fail("index %lld lies outside 1..%lld", (long long)ARG_I(2),
+                   (long long)x->shape[d]);
   step[d] = 0;
   return al_ret(c, part(x, start, step, count));
 }
 static int select_grad(al_back *b) { return back_along(b, true); }
 
 AL_OP(select, .sig = "x:T dim:dim index:int -> T", .flags = AL_F_VIEW,
-      .doc = "Entry `index` (from 1; negative from the end) of dim, which goes.", .forward = select_forward,
-      .grad = select_grad, .sample = "{r(4,3), 1, 2}, {r(2,5), 2, -1}");
+      .doc = "Entry `index` (from 1; negative from the end) of dim, which goes.",
+      .forward = select_forward, .grad = select_grad,
+      .sample = "{r(4,3), 1, 2}, {r(2,5), 2, -1}");
 
-/* ---- from C ----------------------------------------------------------------------------------- */
+/* ---- from C ---- */
 
 /* r[0 .. n-1], the other dims whole, as the lists of slice. */
-static int lists_of(const al_tensor *x, const al_range *r, int n, int64_t *start, int64_t *step, int64_t *count) {
+static int lists_of(const al_tensor *x, const al_range *r, int n, int64_t *start, int64_t *step,
+                    int64_t *count) {
   if (n > x->ndim) return al_fail("%d indices for a tensor of %d dims", n, x->ndim);
   whole(x, start, step, count);
   for (int d = 0; d < n; d++) {
@@ -184,7 +202,9 @@ al_tensor *al_slice(al_tensor *x, const al_range *r, int n) {
   return al_apply(&al_op_slice, x, start, x->ndim, step, x->ndim, count, x->ndim);
 }
 
-static al_arg list_arg(const int64_t *v, int n) { return (al_arg){.ints = {v, n}, .given = true}; }
+static al_arg list_arg(const int64_t *v, int n) {
+  return (al_arg){.ints = {v, n}, .given = true};
+}
 
 int al_slice_assign(al_tensor *x, const al_range *r, int n, al_tensor *value) {
   int64_t start[AL_MAX_DIMS], step[AL_MAX_DIMS], count[AL_MAX_DIMS];
