@@ -59,8 +59,7 @@ static int blocks_of(const al_tensor *x, int64_t dim, blocks *k) {
   return 0;
 }
 
-/* x's shape with dim replaced by the index tensor's dims; its number of dims, -1 when too many.
- */
+/* x's shape with dim replaced by the index tensor's dims; its count of dims, or -1. */
 static int replaced(const al_tensor *x, int dim, const al_tensor *index, int64_t *shape) {
   int n = x->ndim - 1 + index->ndim, k = 0;
   if (n > AL_MAX_DIMS)
@@ -272,8 +271,7 @@ AL_OP(index_put, .sig = "x:T dim:dim index:T value:N -> T", .save = "index",
 
 /* ---- single elements: gather, scatter, scatter_add ---- */
 
-/* One row of the walk: element j of s answers x[at[j] * along + j * across]. Steps in elements.
- */
+/* One row: element j of s answers x[at[j] * along + j * across]. Steps in elements. */
 typedef struct row {
   void *x, *s;
   const int64_t *at;

@@ -172,8 +172,7 @@ AL_OP(roll, .sig = "x:T shifts:ints dims:dims? -> T", .flags = AL_F_COMPOSITE,
 
 /* ---- pad ---- */
 
-/* Positions (from 1) that extend dim of `n` entries by `lo` and `hi` entries (negative: crop).
- */
+/* Positions (from 1) that extend a dim of n entries by lo and hi entries (negative: crop). */
 static al_tensor *border(int64_t n, int64_t lo, int64_t hi, const char *mode) {
   int64_t size = n + lo + hi;
   bool reflect = !strcmp(mode, "reflect"), wrap = !strcmp(mode, "circular");

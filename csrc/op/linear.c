@@ -110,8 +110,7 @@ static void product_piece(int64_t begin, int64_t end, void *arg) {
   }
 }
 
-/* Pieces of one product: at most 8 along its longer side, none smaller than 64 rows or columns.
- */
+/* Pieces of one product: at most 8 along its longer side, none below 64 rows or columns. */
 static void run_products(products *q) {
   int64_t batch = al_product(q->nbatch, q->shape), work = q->m * q->n * q->k;
   if (batch * q->m * q->n == 0) return;

@@ -1,5 +1,4 @@
-/* mask.c: reading and writing where a bool mask holds; nonzero; the C functions behind t[...].
- */
+/* mask.c: reading and writing where a bool mask holds; nonzero; behind t[...]. */
 #include "index.h"
 #include "op.h"
 #include <string.h>

@@ -165,8 +165,7 @@ AL_OP(max_pool_back, .sig = "g:T at:T size:ints -> T", .flags = AL_F_HIDDEN, .sa
       .forward = max_pool_back_forward, .grad = max_pool_back_grad,
       .sample = "{r(1,2,2,2), ints(0,15,1,2,2,2):to('int32'), {4,4}}");
 
-/* y = the elements of each plane of x at the positions `at`, 0 where a window was empty (-1).
- */
+/* y = the elements of x's planes at positions `at`, 0 where a window was empty (-1). */
 static int pick_forward(al_call *c) {
   al_tensor *x = floating(ARG_T(0)), *at = ARG_T(1),
             *y = x ? al_empty_like(at, (al_dtype)x->dtype) : NULL;

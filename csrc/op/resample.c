@@ -114,8 +114,7 @@ typedef struct job {
   void *to;
 } job;
 
-/* x as (outer, in, inner) -> y (outer, out, inner), and back: the outer entries [begin, end).
- */
+/* x as (outer, in, inner) -> y (outer, out, inner), and back: outer entries [begin, end). */
 #define APPLY(T)                                                                           \
   static void resample_##T(int64_t begin, int64_t end, void *arg) {                        \
     const job *j = arg;                                                                    \
