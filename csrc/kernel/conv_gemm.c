@@ -153,9 +153,8 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   int64_t plane = a[0].src * a[1].src * a[2].src;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block), kc = (c1 - c0) * w->taps;
-    for (int64_t k = c0; k < c1; k++)
-      AL_S(window_fill)
-      (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
+    for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
+    (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
     const real *block = packed + (g * p->rows * p->chans + c0 * p->rows) * w->taps;
     for (int64_t v = 0; v < vectors; v += NV) {
       const real *b[NV];

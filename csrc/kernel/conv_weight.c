@@ -51,29 +51,26 @@ static void plan_weight(weight_plan *p, int64_t tile) {
 
 #include "real.h"
 #include "tile.h"
+#include "transpose.h"
 #include "window.h"
 
 enum { AL_S(WIDE) = NV * LANES };
 
-// gy of output channels k0 .. k0 + width (those past kg count as zero) on a chunk, transposed
-// to z[panel][pixel][WIDE]; pixels in the order of the chunk's box.
-static void AL_S(transpose)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0,
-                            real *z) {
+// gy of output channels k0 .. k0 + width on a chunk, transposed to z[panel][pixel][WIDE],
+// pixels in the order of the chunk's box; channels past the last are junk.
+static void AL_S(turn)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0,
+                       real *z) {
   const axis *a = p->win.ax;
-  int64_t plane = a[0].grid * a[1].grid * a[2].grid, pixels = c->len[0] * c->len[1] * c->len[2];
-  for (int64_t k = 0; k < p->width; k++) {
-    real *to = z + k / AL_S(WIDE) * pixels * AL_S(WIDE) + k % AL_S(WIDE);
-    if (k0 + k >= p->kg) {
-      for (int64_t q = 0; q < pixels; q++) to[q * AL_S(WIDE)] = 0;
-      continue;
-    }
+  int64_t plane = a[0].grid * a[1].grid * a[2].grid;
+  for (int64_t k = k0; k < k0 + p->width; k += AL_S(WIDE))
     for (int64_t d = 0; d < c->len[0]; d++)
-      for (int64_t h = 0; h < c->len[1]; h++) {
-        const real *s = gy + (k0 + k) * plane + c->at[2] +
-                        ((c->at[0] + d) * a[1].grid + c->at[1] + h) * a[2].grid;
-        for (int64_t x = 0; x < c->len[2]; x++, to += AL_S(WIDE)) *to = s[x];
+      for (int64_t h = 0; h < c->len[1]; h++, z += c->len[2] * AL_S(WIDE)) {
+        int64_t row = ((c->at[0] + d) * a[1].grid + c->at[1] + h) * a[2].grid + c->at[2];
+        if (k < p->kg)
+          AL_S(transpose_strip)
+          (gy + k * plane + row, plane, al_min(AL_S(WIDE), p->kg - k), c->len[2], z,
+           AL_S(WIDE));
       }
-  }
 }
 
 // sums[i][0..WIDE] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..WIDE], i < mr; x_i
@@ -141,12 +138,11 @@ static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, 
     int64_t n = q / p->boxes;
     chunk c = al_window_chunk(w, q % p->boxes);
     int64_t pixels = c.len[0] * c.len[1] * c.len[2];
-    AL_S(transpose)(p, &c, gy + (n * p->groups + g) * p->kg * outs, part * p->width, z);
+    AL_S(turn)(p, &c, gy + (n * p->groups + g) * p->kg * outs, part * p->width, z);
     for (int64_t c0 = 0; c0 < p->cg; c0 += p->block) {
       int64_t c1 = al_min(p->cg, c0 + p->block), terms = (c1 - c0) * p->taps;
-      for (int64_t k = c0; k < c1; k++)
-        AL_S(window_fill)
-        (w, &c, x + ((n * p->groups + g) * p->cg + k) * plane, win + (k - c0) * w->plane);
+      for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
+      (w, &c, x + ((n * p->groups + g) * p->cg + k) * plane, win + (k - c0) * w->plane);
       for (int64_t k = 0; k < p->width; k += AL_S(WIDE))
         for (int64_t i = 0; i < al_ceil_div(terms, MR); i++) {
           int64_t m0 = AL_S(panel)(terms, i), m1 = AL_S(panel)(terms, i + 1);
@@ -160,17 +156,28 @@ static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, 
 
 // gw[k][term] = the partials' sum, in order. sums is (group, partial, part, term, width).
 static void AL_S(add_partials)(const weight_plan *p, const real *sums, real *gw) {
-  int64_t each = p->terms * p->width;
-#pragma omp parallel for
-  for (int64_t k = 0; k < p->groups * p->kg; k++) {
-    int64_t g = k / p->kg, part = k % p->kg / p->width, lane = k % p->kg % p->width;
-    for (int64_t r = 0; r < p->terms; r++) {
-      real s = 0;
-      for (int64_t i = 0; i < p->partials; i++)
-        s += sums[((g * p->partials + i) * p->parts + part) * each + r * p->width + lane];
-      gw[k * p->terms + r] = s;
+  int64_t each = p->terms * p->width, stride = p->parts * each, blocks = p->width / LANES;
+#pragma omp parallel for collapse(2)
+  for (int64_t q = 0; q < p->groups * p->parts; q++)
+    for (int64_t b = 0; b < blocks; b++) {
+      int64_t g = q / p->parts, part = q % p->parts, k0 = part * p->width + b * LANES;
+      int64_t n = al_min(LANES, p->kg - k0);
+      const real *from = sums + g * p->partials * stride + part * each + b * LANES;
+      real *to = gw + (g * p->kg + k0) * p->terms;
+      for (int64_t r = 0; r < p->terms && n > 0; r += LANES) {
+        int64_t m = al_min(LANES, p->terms - r);
+        rvec v[LANES];
+        AL_UNROLL
+        for (int i = 0; i < (int)LANES; i++) {
+          const real *s = from + (r + al_min(i, m - 1)) * p->width;
+          v[i] = AL_S(load)(s);
+          for (int64_t j = 1; j < p->partials; j++) v[i] += AL_S(load)(s + j * stride);
+        }
+        AL_S(transpose)(v);
+        for (int64_t k = 0; k < n; k++)
+          memcpy(to + k * p->terms + r, &v[k], (size_t)m * sizeof *to);
+      }
     }
-  }
 }
 
 int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {

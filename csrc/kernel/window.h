@@ -211,10 +211,9 @@ AL_UNUSED static void AL_S(window_fill)(const window *w, const chunk *ch, const 
             int64_t uh = u0[1] + w->phase[1][fh] + zh * a[1].step;
             bool inside = ud >= 0 && ud < a[0].src && uh >= 0 && uh < a[1].src;
             if (!inside) memset(d, 0, (size_t)w->size[2] * sizeof *d);
-            else
-              AL_S(window_row)
-              (d, s + (ud * a[1].src + uh) * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
-               a[2].step, a[2].src);
+            else AL_S(window_row)
+            (d, s + (ud * a[1].src + uh) * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
+             a[2].step, a[2].src);
           }
         }
 }
