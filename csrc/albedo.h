@@ -195,7 +195,7 @@ struct al_op {
   unsigned flags;
   /* filled in once by al_registry_open */
   int nparams, nouts;
-  al_param param[AL_MAX_ARGS];
+  al_param *param; /* [nparams] */
   uint32_t save_in, save_out;
   int8_t save_for[AL_MAX_ARGS];
 };

@@ -79,6 +79,13 @@ static int parse_default(al_param *p, const char *s, size_t n) {
 
 static int parse_param(al_op *op, const char **at, bool named) {
   const char *s = *at;
+  if (op->nparams % 4 == 0) { /* room for four more; kept as long as the process */
+    al_param *grown = realloc(op->param, (size_t)(op->nparams + 4) * sizeof *grown);
+    if (!grown) return -1;
+    op->param = grown;
+    for (int i = 0; i < op->nparams; i++) /* defaults of kind ints point into their own parameter */
+      if (op->param[i].value.ints.v && op->param[i].kind == AL_K_INTS) op->param[i].value.ints.v = op->param[i].ints;
+  }
   al_param *p = &op->param[op->nparams];
   size_t n = word(s, ":");
   if (op->nparams == AL_MAX_ARGS || s[n] != ':' || n >= sizeof p->name) return -1;
@@ -135,6 +142,7 @@ static int parse_save(al_op *op) {
 
 static int parse(al_op *op) {
   op->nparams = op->nouts = 0;
+  op->param = NULL;
   const char *s = spaces(op->sig);
   while (*s && *s != '{' && strncmp(s, "->", 2))
     if (parse_param(op, &s, false)) return bad(op, s);
