@@ -82,8 +82,8 @@ al_tensor *al_operand_as(al_tensor *t, al_dtype d, al_operand *room) {
   room->t.dtype = (uint8_t)d;
   room->t.ndim = t->ndim;
   for (int i = 0; i < t->ndim; i++) room->t.shape[i] = room->t.stride[i] = 1;
-  if (al_is_float(d)) al_set(&room->t, 0, al_get(t, t->offset));
-  else al_set_int(&room->t, 0, al_get_int(t, t->offset));
+  if (al_is_float(d)) al_set(&room->t, 0, al_get(t, 0));
+  else al_set_int(&room->t, 0, al_get_int(t, 0));
   return &room->t;
 }
 
@@ -196,7 +196,7 @@ static int binary(al_call *c, int id) {
 // x^2, x^3, x^0.5 and x^-1 by arithmetic: an exponent is mostly one of these.
 static al_tensor *pow_simple(al_tensor *x, al_tensor *y) {
   if (!y->wrapped || !al_is_float(x->dtype)) return NULL;
-  double n = al_get(y, y->offset);
+  double n = al_get(y, 0);
   return n == 2 ? al_square(x) : n == 0.5 ? al_sqrt(x) : n == -1 ? al_reciprocal(x)
        : n == 3 ? al_mul(x, al_square(x)) : NULL;
 }
@@ -259,7 +259,7 @@ static al_tensor *gelu_tanh_form(al_tensor *x) {
 
 // y x^(y-1), 0 where y = 0 even at x = 0
 static al_tensor *pow_dx(al_tensor *g, al_tensor *x, al_tensor *y) {
-  if (y && y->wrapped && al_get(y, y->offset) == 2) return al_mul(g, al_mul_num(x, 2));
+  if (y && y->wrapped && al_get(y, 0) == 2) return al_mul(g, al_mul_num(x, 2));
   al_tensor *slope = al_mul(y, al_pow(x, al_add_num(y, -1)));
   return al_mul(g, al_where(al_eq(y, al_number(0)), al_number(0), slope));
 }
