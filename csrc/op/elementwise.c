@@ -328,7 +328,7 @@ static al_tensor *win(al_tensor *a, al_tensor *b) {
   AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args,           \
         .flags = AL_F_NODIFF);
 
-static int zero(al_back *b) { b->gx[0] = NULL; return 0; }
+static int zero(al_back *b) { return b->create_graph ? al_grad1(b, al_mul_num(b->g[0], 0)) : 0; }
 #include "elementwise.def"
 
 // ~x: the complement of integers, not of bool

@@ -171,7 +171,7 @@ static int dropout_mask(al_call *c) {
 }
 static int dropout_mask_grad(al_back *b);
 AL_OP(dropout_mask, .sig = "x:T state:T p:num -> T", .doc = "Dropout by the mask of a recorded generator state.",
-      .forward = dropout_mask, .grad = dropout_mask_grad, .save = "state", .sample = "{r(3,4), al.tensor({7, 16}, {dtype=\"int64\"}), 0.4}",
+      .forward = dropout_mask, .grad = dropout_mask_grad, .save = "state", .sample = "{r(3,4), t({7, 16}, {dtype=\"int64\"}), 0.4}",
       .flags = AL_F_HIDDEN);
 static int dropout_mask_grad(al_back *b) {
   return al_grad1(b, al_apply(&al_op_dropout_mask, b->g[0], b->in[1], b->a[2].f));
