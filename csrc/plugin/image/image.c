@@ -63,7 +63,7 @@ AL_OP(image_decode, .sig = "bytes:T {channels:int=0} -> T",
       .doc = "The picture in the bytes (uint8) of a PNG, JPEG, BMP, PGM or PPM file: see "
              "image_read.",
       .forward = image_decode, .flags = AL_F_NODIFF,
-      .sample = "{tensor({80, 53, 32, 49, 32, 50, 32, 57, 10, 3, 9}, 'uint8')}");
+      .sample = "{t({80, 53, 32, 49, 32, 50, 32, 57, 10, 3, 9}, {dtype='uint8'})}");
 
 /* ---- writing
  * --------------------------------------------------------------------------------- */

@@ -42,16 +42,17 @@ static void read_rows(job *j, al_canvas *v) {
   size_t n = j->n;
   png_read_info(png, j->info);
   png_uint_32 w = png_get_image_width(png, j->info), h = png_get_image_height(png, j->info);
+  /* deflate cannot shrink beyond 1032:1, so a great picture in a few bytes is a lie */
+  if ((double)png_get_rowbytes(png, j->info) * h > 1100.0 * (double)n)
+    png_error(png, "it claims far more pixels than it can hold");
   png_set_expand(png); /* palettes, fewer than 8 bits, transparency by colour */
   png_set_swap(png);   /* 16 bits in native order */
   int passes = png_set_interlace_handling(png);
   png_read_update_info(png, j->info);
   size_t bytes = png_get_rowbytes(png, j->info);
-  /* deflate cannot shrink beyond 1032:1, so a great picture in a few bytes is a lie */
-  int file_bits = png_get_bit_depth(png, j->info);
-  if ((double)w * h / 8 > 1100.0 * (double)n)
-    png_error(png, "it claims far more pixels than it can hold");
-  if (al_canvas_open(v, w, h, png_get_channels(png, j->info), file_bits, 1)) goto failed;
+  if (al_canvas_open(v, w, h, png_get_channels(png, j->info), png_get_bit_depth(png, j->info),
+                     1))
+    goto failed;
   if (passes == 1) {
     j->rows = al_alloc(bytes);
     if (!j->rows) goto failed;
