@@ -239,7 +239,7 @@ describe("JPEG", function()
 end)
 
 describe("EXIF orientation", function()
-  -- an APP1 segment holding orientation `turn`, in either byte order, after `skip` other entries
+  -- an APP1 segment holding orientation `turn`, in either byte order, after `skip` entries
   local function exif(turn, big, skip)
     local function num(v, n) return big and le(v, n):reverse() or le(v, n) end
     local entries = {}
@@ -336,8 +336,7 @@ describe("damaged pictures", function()
     }
     for _, bytes in ipairs(files) do
       for n = 0, #bytes - 1, math.max(1, math.floor(#bytes / 40)) do
-        refuses(function() image.decode(bytes:sub(1, n)) end, n < 3 and "not a picture"
-          or "image_decode: ")
+        refuses(function() image.decode(bytes:sub(1, n)) end, "image_decode: ")
       end
     end
   end)
@@ -362,7 +361,7 @@ describe("damaged pictures", function()
   it("that claim absurd sizes are refused before memory is taken", function()
     al.memory_reset_peak()
     local before = al.memory().peak
-    -- IHDR 2147483647 x 2147483647, and 50000 x 50000 of a hundred bytes; the checksums are right
+    -- 2147483647 and 50000 pixels square in a hundred bytes; the checksums are right
     local tail = "0000000c49444154789c6360a03d00000064000186643c350000000049454e44ae426082"
     for _, size in ipairs { "7fffffff7fffffff08020000009bab9c31",
       "0000c3500000c3500802000000c4cdaa9d" } do
@@ -437,7 +436,7 @@ describe("resize", function()
   end)
 
   it("weighs as Pillow does", function()
-    -- 4 to 2: a triangle of half width 2 around 1 and 3; offsets -.5 .5 1.5 give 3/4 3/4 1/4, over 7/4
+    -- 4 to 2: a triangle of half width 2 around 1 and 3: weights 3/4 3/4 1/4, over 7/4
     local y = al.resize(al.tensor({ { 1, 2, 4, 8 } }, { dtype = "float64" }), { 1, 2 })
     assert.near((0.75 * 1 + 0.75 * 2 + 0.25 * 4) / 1.75, y[{ 1, 1 }]:item(), 1e-12)
     assert.near((0.25 * 2 + 0.75 * 4 + 0.75 * 8) / 1.75, y[{ 1, 2 }]:item(), 1e-12)
@@ -457,7 +456,8 @@ describe("resize", function()
       for _, size in ipairs { { 20, 30 }, { 90, 31 }, { 128, 128 } } do
         os.execute(([[/usr/bin/python3 -c "
 from PIL import Image
-Image.open('%s').resize((%d, %d), Image.%s).save('%s')"]]):format(path, size[2], size[1], filter, out))
+Image.open('%s').resize((%d, %d), Image.%s).save('%s')"]])
+          :format(path, size[2], size[1], filter, out))
         local gap = (image.resize(x, size,
           mode):to "float32" - image.load(out):to "float32"):abs()
         assert.is_true(gap:max():item() <= 1, mode)
