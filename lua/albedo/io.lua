@@ -189,9 +189,9 @@ local function read_header(path)
   if not file then return nil, message end
   local size = file:seek "end"
   file:seek "set"
-  local first = file:read(8)
+  local first = file:read(8) or ""
   local text, length = nil, 0
-  if not first or not size or size > 2 ^ 53 then
+  if not size or size > 2 ^ 53 then
     message = "cannot be read"
   elseif #first < 8 then
     message = "is too short for a safetensors file"

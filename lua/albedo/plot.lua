@@ -89,7 +89,7 @@ local function run(path, temporary, script)
     return false, "gnuplot is not installed (apt-get install gnuplot-nox)"
   end
   local complaints = os.tmpname()
-  local pipe = io.popen(("gnuplot 2>'%s'"):format(complaints), "w")
+  local pipe = io.popen(("gnuplot >/dev/null 2>'%s'"):format(complaints), "w")
   if not pipe then
     os.remove(complaints)
     return false, "gnuplot cannot be started"
