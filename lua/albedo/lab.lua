@@ -264,7 +264,7 @@ function Run:fit(net, batches, opts)
     local loss = loss_of(net(x), y, x, z)
     optim:zero_grad()
     loss:backward()
-    if o.clip then al.nn.clip_grad_norm(net:parameters(), o.clip) end
+    if o.clip then al.optim.clip_grad_norm(net:parameters(), o.clip) end
     optim:step()
     if schedule then schedule:step() end
     local value = loss:item()
