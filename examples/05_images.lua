@@ -1,5 +1,6 @@
 -- 05: images. Shows: files, JPEG re-compression, geometry and colour, drawing on pictures.
 -- Leaves its pictures in runs/images/.
+local al = require "albedo"
 local image = al.image
 os.execute "mkdir -p runs/images"
 
