@@ -168,9 +168,9 @@ AL_OP(take, .sig = "x:T index:T -> T", .flags = AL_F_COMPOSITE,
       for (int64_t i = begin; i < end; i++)                                            \
         x[r->at[j] * inner + i] = (T)(x[r->at[j] * inner + i] + a * v[j * inner + i]); \
   }
-ADD_ROWS(uint8_t)
-ADD_ROWS(int32_t)
-ADD_ROWS(int64_t) ADD_ROWS(float) ADD_ROWS(double)
+/* clang-format off */
+ADD_ROWS(uint8_t) ADD_ROWS(int32_t) ADD_ROWS(int64_t) ADD_ROWS(float) ADD_ROWS(double)
+    /* clang-format on */
 
     typedef struct adding {
   rows r;
@@ -284,14 +284,17 @@ typedef struct row {
       action;                                                                               \
     }                                                                                       \
   }
-ROW(get_1, uint8_t, *q = *p)
-ROW(get_4, uint32_t, *q = *p)
-ROW(get_8, uint64_t, *q = *p) ROW(put_1, uint8_t, *p = *q) ROW(put_4, uint32_t, *p = *q)
-    ROW(put_8, uint64_t, *p = *q) ROW(add_uint8, uint8_t, *p = (uint8_t)(*p + *q))
-        ROW(add_int32, int32_t, *p += *q) ROW(add_int64, int64_t, *p += *q)
-            ROW(add_float32, float, *p += *q) ROW(add_float64, double, *p += *q)
+/* clang-format off */
+ROW(get_1, uint8_t, *q = *p) ROW(get_4, uint32_t, *q = *p) ROW(get_8, uint64_t, *q = *p)
+ROW(put_1, uint8_t, *p = *q) ROW(put_4, uint32_t, *p = *q) ROW(put_8, uint64_t, *p = *q)
+ROW(add_uint8, uint8_t, *p = (uint8_t)(*p + *q))
+ROW(add_int32, int32_t, *p += *q)
+ROW(add_int64, int64_t, *p += *q)
+ROW(add_float32, float, *p += *q)
+ROW(add_float64, double, *p += *q)
+    /* clang-format on */
 
-                typedef struct walk {
+    typedef struct walk {
   void (*fn)(const row *);
   al_tensor *x, *s, *at; /* s: values, of at's shape; at: contiguous positions */
   int dim;
