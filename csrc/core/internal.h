@@ -75,6 +75,10 @@ int al_check_stale(const al_call *c); /* -1 when an input view was overwritten s
 
 /* parallel loops: fn(begin, end, context) over [0, n) in pieces of `grain`, whose borders depend on n and grain only */
 void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *), void *context);
+/* Around a kernel with parallel regions of its own: `int team = al_team_begin(operations)`, then
+ * `al_team_end(team, kernel(...))`, which passes the result through. Small work stays on this thread. */
+int al_team_begin(int64_t operations);
+int al_team_end(int former, int result);
 /* description of arguments for error messages, e.g. "x: 8x3 float32, dim=2" */
 void al_describe(const al_call *c, char *buffer, size_t size);
 #endif

@@ -5,6 +5,19 @@
 int al_threads(void) { return omp_get_max_threads(); }
 void al_set_threads(int n) { omp_set_num_threads(n < 1 ? 1 : n); }
 
+enum { WORTH = 1 << 17 }; /* operations for which waking other threads pays */
+
+int al_team_begin(int64_t operations) {
+  int former = omp_get_max_threads();
+  if (operations < WORTH) omp_set_num_threads(1);
+  return former;
+}
+
+int al_team_end(int former, int result) {
+  omp_set_num_threads(former);
+  return result;
+}
+
 void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *), void *context) {
   if (grain < 1) grain = 1;
   int64_t pieces = (n + grain - 1) / grain;

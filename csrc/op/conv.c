@@ -53,6 +53,11 @@ static int geometry(al_conv *v, int n, const int64_t *w, options o) {
              : 0;
 }
 
+/* Multiply-adds of the convolution, twice. */
+static int64_t operations(const al_conv *v) {
+  return 2 * v->n * v->k * (v->c / v->groups) * al_product(3, v->ker) * al_product(3, v->out);
+}
+
 static int64_t reach(const al_conv *v, int d) { return v->dil[d] * (v->ker[d] - 1) + 1; }
 
 /* Number of spatial dims, from the weight; checks x's dims and the name it was called by
@@ -124,11 +129,12 @@ static int conv_forward(al_call *c) {
   if (!y) return -1;
   if (hollow(&v)) return fill_bias(y, b) ? -1 : al_ret(c, y);
   if (!(x = al_dense(x, d)) || !(w = al_dense(w, d)) || (b && !(b = al_dense(b, d)))) return -1;
+  int team = al_team_begin(operations(&v));
   int r = d == AL_FLOAT32 ? AL_SELECT(al_conv).forward_f32(&v, al_data(x), al_data(w),
                                                            b ? al_data(b) : NULL, al_data(y))
                           : AL_SELECT(al_conv).forward_f64(&v, al_data(x), al_data(w),
                                                            b ? al_data(b) : NULL, al_data(y));
-  return r ? -1 : al_ret(c, y);
+  return al_team_end(team, r) ? -1 : al_ret(c, y);
 }
 
 /* The options of the recorded call, passed on to another op of the family. */
@@ -195,10 +201,11 @@ static int grad_input_forward(al_call *c) {
   al_tensor *gx = hollow(&v) ? al_zeros(d, n + 2, shape) : al_empty(d, n + 2, shape);
   if (!gx || hollow(&v)) return al_ret(c, gx);
   if (!(g = al_dense(g, d)) || !(w = al_dense(w, d))) return -1;
+  int team = al_team_begin(operations(&v));
   int r = d == AL_FLOAT32
               ? AL_SELECT(al_conv).grad_input_f32(&v, al_data(g), al_data(w), al_data(gx))
               : AL_SELECT(al_conv).grad_input_f64(&v, al_data(g), al_data(w), al_data(gx));
-  return r ? -1 : al_ret(c, gx);
+  return al_team_end(team, r) ? -1 : al_ret(c, gx);
 }
 static int grad_input_grad(al_back *b) {
   int n;
@@ -237,10 +244,11 @@ static int grad_weight_forward(al_call *c) {
   al_tensor *gw = hollow(&v) ? al_zeros(d, n + 2, shape) : al_empty(d, n + 2, shape);
   if (!gw || hollow(&v)) return al_ret(c, gw);
   if (!(x = al_dense(x, d)) || !(g = al_dense(g, d))) return -1;
+  int team = al_team_begin(operations(&v));
   int r = d == AL_FLOAT32
               ? AL_SELECT(al_conv).grad_weight_f32(&v, al_data(x), al_data(g), al_data(gw))
               : AL_SELECT(al_conv).grad_weight_f64(&v, al_data(x), al_data(g), al_data(gw));
-  return r ? -1 : al_ret(c, gw);
+  return al_team_end(team, r) ? -1 : al_ret(c, gw);
 }
 static int grad_weight_grad(al_back *b) {
   int n;

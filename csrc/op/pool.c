@@ -90,10 +90,11 @@ static int max_into(al_call *c, al_tensor **at, bool keep) {
   p.planes = shape[0] * shape[1];
   int32_t *index = keep ? al_data(*at) : NULL;
   if (al_numel(y) == 0) return al_ret(c, y);
-  if (x->dtype == AL_FLOAT32)
-    AL_SELECT(al_pool).max_forward_f32(&p, al_data(x), al_data(y), index);
-  else AL_SELECT(al_pool).max_forward_f64(&p, al_data(x), al_data(y), index);
-  return al_ret(c, y);
+  int team = al_team_begin(al_numel(y) * al_product(3, p.ker));
+  int bad = x->dtype == AL_FLOAT32
+                ? AL_SELECT(al_pool).max_forward_f32(&p, al_data(x), al_data(y), index)
+                : AL_SELECT(al_pool).max_forward_f64(&p, al_data(x), al_data(y), index);
+  return al_team_end(team, bad) ? -1 : al_ret(c, y);
 }
 
 static int max_pool_forward(al_call *c) { return max_into(c, &c->extra[0], c->recording); }
@@ -151,10 +152,11 @@ static int max_pool_back_forward(al_call *c) {
   }
   al_tensor *gx = al_empty((al_dtype)g->dtype, n + 2, shape);
   if (!gx || al_numel(gx) == 0) return al_ret(c, gx);
-  if (g->dtype == AL_FLOAT32)
-    AL_SELECT(al_pool).max_backward_f32(&p, al_data(g), al_data(at), al_data(gx));
-  else AL_SELECT(al_pool).max_backward_f64(&p, al_data(g), al_data(at), al_data(gx));
-  return al_ret(c, gx);
+  int team = al_team_begin(al_numel(g) * al_product(3, p.ker));
+  int bad = g->dtype == AL_FLOAT32
+                ? AL_SELECT(al_pool).max_backward_f32(&p, al_data(g), al_data(at), al_data(gx))
+                : AL_SELECT(al_pool).max_backward_f64(&p, al_data(g), al_data(at), al_data(gx));
+  return al_team_end(team, bad) ? -1 : al_ret(c, gx);
 }
 static int max_pool_back_grad(al_back *b) {
   return al_grad1(b, al_apply(&al_op_max_pool_pick, b->g[0], b->in[1]));
@@ -206,9 +208,11 @@ static int avg_pool_forward(al_call *c) {
   p.count_include_pad = ARG_B(5);
   al_tensor *y = al_empty((al_dtype)x->dtype, n + 2, shape);
   if (!y || al_numel(y) == 0) return al_ret(c, y);
-  if (x->dtype == AL_FLOAT32) AL_SELECT(al_pool).avg_forward_f32(&p, al_data(x), al_data(y));
-  else AL_SELECT(al_pool).avg_forward_f64(&p, al_data(x), al_data(y));
-  return al_ret(c, y);
+  int team = al_team_begin(al_numel(y) * al_product(3, p.ker));
+  int bad = x->dtype == AL_FLOAT32
+                ? AL_SELECT(al_pool).avg_forward_f32(&p, al_data(x), al_data(y))
+                : AL_SELECT(al_pool).avg_forward_f64(&p, al_data(x), al_data(y));
+  return al_team_end(team, bad) ? -1 : al_ret(c, y);
 }
 
 static int avg_pool_grad(al_back *b) {
@@ -249,9 +253,11 @@ static int avg_pool_back_forward(al_call *c) {
   p.count_include_pad = ARG_B(6);
   al_tensor *gx = al_empty((al_dtype)g->dtype, n + 2, shape);
   if (!gx || al_numel(gx) == 0) return al_ret(c, gx);
-  if (g->dtype == AL_FLOAT32) AL_SELECT(al_pool).avg_backward_f32(&p, al_data(g), al_data(gx));
-  else AL_SELECT(al_pool).avg_backward_f64(&p, al_data(g), al_data(gx));
-  return al_ret(c, gx);
+  int team = al_team_begin(al_numel(g) * al_product(3, p.ker));
+  int bad = g->dtype == AL_FLOAT32
+                ? AL_SELECT(al_pool).avg_backward_f32(&p, al_data(g), al_data(gx))
+                : AL_SELECT(al_pool).avg_backward_f64(&p, al_data(g), al_data(gx));
+  return al_team_end(team, bad) ? -1 : al_ret(c, gx);
 }
 static int avg_pool_back_grad(al_back *b) {
   const al_arg *a = b->a;
