@@ -32,6 +32,12 @@ int al_jpeg_decode(const uint8_t *p, size_t n, al_canvas *v);
 int al_pnm_decode(const uint8_t *p, size_t n, al_canvas *v);
 int al_bmp_decode(const uint8_t *p, size_t n, al_canvas *v);
 
+/* n pixels of three bytes to three planes, and back. */
+void al_split3(int64_t n, const uint8_t *restrict rgb, uint8_t *restrict r, uint8_t *restrict g,
+               uint8_t *restrict b);
+void al_join3(int64_t n, const uint8_t *restrict r, const uint8_t *restrict g,
+              const uint8_t *restrict b, uint8_t *restrict rgb);
+
 /* Encoders append to b. x is contiguous C x H x W, uint8, or int32 for a 16-bit PNG. */
 int al_png_encode(const al_tensor *x, int level, al_bytes *b);
 /* planes: c (1 or 3) planes of h x w bytes. Chroma is halved up to quality 90, as cameras do.
