@@ -152,4 +152,4 @@ AL_OP(blocks_write, .sig = "path:str header:str xs:T* -> T",
              "synced and renamed. "
              "Returns the tensors' bytes.",
       .forward = blocks_write, .flags = AL_F_NODIFF,
-      .sample = "{'/dev/null', '{}', {r(2,3), r(4)}}");
+      .sample = "{'/dev/null', '{}', {ints(1,9,2,3), ints(1,9,4)}}");
