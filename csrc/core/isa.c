@@ -38,3 +38,7 @@ const char *al_isa_name(void) {
   static const char *const names[] = {"generic", "avx2", "avx512"};
   return names[al_isa()];
 }
+
+static bool winograd = true;
+void al_winograd(bool on) { __atomic_store_n(&winograd, on, __ATOMIC_RELAXED); }
+bool al_winograd_on(void) { return __atomic_load_n(&winograd, __ATOMIC_RELAXED); }

@@ -10,10 +10,17 @@
 #ifndef AL_CORE_ISA_H
 #define AL_CORE_ISA_H
 
+#include <stdbool.h>
+
 typedef enum { AL_GENERIC, AL_AVX2, AL_AVX512 } al_isa_level;
 
 al_isa_level al_isa(void);     // detected once
 const char *al_isa_name(void); // "generic", "avx2" or "avx512"
+
+// Whether 3x3 convolutions of float32 may use Winograd's algorithm (kernel/conv_winograd.c); on
+// unless turned off. Its rounding error is 2 to 3 times that of direct sums.
+void al_winograd(bool on);
+bool al_winograd_on(void);
 
 // AL_SELECT(al_conv).forward_f32(...): the table `al_conv` of the running instruction set.
 #if defined(__x86_64__)

@@ -34,6 +34,9 @@ static int AL_S(forward)(const al_conv *cv, const real *x, const real *w, const 
     return 0;
   }
   if (depthwise(cv)) return AL_R(al_conv_depthwise_forward)(cv, x, w, b, y);
+#if AL_REAL == 32
+  if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_forward)(cv, x, w, b, y);
+#endif
   return AL_R(al_conv_gemm_forward)(cv, x, w, b, y);
 }
 
@@ -44,6 +47,9 @@ static int AL_S(grad_input)(const al_conv *cv, const real *gy, const real *w, re
     return 0;
   }
   if (depthwise(cv)) return AL_R(al_conv_depthwise_input)(cv, gy, w, gx);
+#if AL_REAL == 32
+  if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_input)(cv, gy, w, gx);
+#endif
   return AL_R(al_conv_gemm_input)(cv, gy, w, gx);
 }
 
@@ -54,6 +60,9 @@ static int AL_S(grad_weight)(const al_conv *cv, const real *x, const real *gy, r
     return 0;
   }
   if (depthwise(cv)) return AL_R(al_conv_depthwise_weight)(cv, x, gy, gw);
+#if AL_REAL == 32
+  if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_weight)(cv, x, gy, gw);
+#endif
   return AL_R(al_conv_gemm_weight)(cv, x, gy, gw);
 }
 

@@ -51,3 +51,32 @@ AL_INLINE rvec AL_S(choose)(ivec mask, rvec a, rvec b) {
   return (rvec)((mask & (ivec)a) | (~mask & (ivec)b));
 }
 AL_INLINE ivec AL_S(choose_int)(ivec mask, ivec a, ivec b) { return (mask & a) | (~mask & b); }
+
+// Lanes lo..hi of the vector at p, the others 0; and lanes 0..n stored. Nothing outside is
+// touched.
+#if AL_BYTES > 16 && (defined(__AVX2__) || defined(__AVX512F__))
+#include <immintrin.h>
+#endif
+AL_INLINE rvec AL_S(load_part)(const real *p, int64_t lo, int64_t hi) {
+#if AL_BYTES == 64 && AL_REAL == 32 && defined(__AVX512F__)
+  return (rvec)_mm512_maskz_loadu_ps((__mmask16)((1u << hi) - (1u << lo)), p);
+#elif AL_BYTES == 32 && AL_REAL == 32 && defined(__AVX2__)
+  al_vi i = {0, 1, 2, 3, 4, 5, 6, 7}, m = (i >= (int)lo) & (i < (int)hi);
+  return (rvec)_mm256_maskload_ps(p, (__m256i)m);
+#else
+  rvec v = {0};
+  for (int64_t i = lo; i < hi; i++) v[i] = p[i];
+  return v;
+#endif
+}
+
+AL_INLINE void AL_S(store_part)(real *p, int64_t n, rvec v) {
+#if AL_BYTES == 64 && AL_REAL == 32 && defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif AL_BYTES == 32 && AL_REAL == 32 && defined(__AVX2__)
+  al_vi i = {0, 1, 2, 3, 4, 5, 6, 7};
+  _mm256_maskstore_ps(p, (__m256i)(i < (int)n), (__m256)v);
+#else
+  for (int64_t i = 0; i < n; i++) p[i] = v[i];
+#endif
+}
