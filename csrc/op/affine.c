@@ -7,51 +7,63 @@
 typedef struct warp {
   const char *in;
   char *out;
-  const double *matrix; /* 2 x 3, one for each of `groups` runs of planes, or one for all */
-  int64_t planes_each, h, w, in_h, in_w;
+  const double *matrix; /* 2 x 3, one for each picture, or one for all */
+  int64_t planes;       /* of a picture, all sampled at the same places */
+  int64_t h, w, in_h, in_w;
   bool shared, nearest;
   double fill;
 } warp;
 
-/* Sample (x, y) of a plane; pixels outside count as `fill`. */
-#define SAMPLE(NAME, T, STORE)                                                           \
-  static inline double NAME##_at(const warp *v, const T *in, int64_t x, int64_t y) {     \
-    return x >= 0 && x < v->in_w && y >= 0 && y < v->in_h ? (double)in[y * v->in_w + x]  \
-                                                          : v->fill;                     \
-  }                                                                                      \
-  static T NAME##_sample(const warp *v, const T *in, double x, double y) {               \
-    if (v->nearest)                                                                      \
-      return STORE(NAME##_at(v, in, (int64_t)floor(x + 0.5), (int64_t)floor(y + 0.5)));  \
-    if (!(x > -1 && y > -1 && x < (double)v->in_w && y < (double)v->in_h))               \
-      return STORE(v->fill);                                                             \
-    int64_t left = (int64_t)floor(x), top = (int64_t)floor(y);                           \
-    double fx = x - (double)left, fy = y - (double)top;                                  \
-    double a = NAME##_at(v, in, left, top), b = NAME##_at(v, in, left + 1, top);         \
-    double c = NAME##_at(v, in, left, top + 1), d = NAME##_at(v, in, left + 1, top + 1); \
-    return STORE((a + (b - a) * fx) * (1 - fy) + (c + (d - c) * fx) * fy);               \
-  }                                                                                      \
-  static void NAME##_rows(int64_t begin, int64_t end, void *context) {                   \
-    const warp *v = context;                                                             \
-    for (int64_t i = begin; i < end; i++) {                                              \
-      int64_t plane = i / v->h, y = i % v->h;                                            \
-      const double *m = v->matrix + (v->shared ? 0 : plane / v->planes_each * 6);        \
-      const T *in = (const T *)v->in + plane * v->in_h * v->in_w;                        \
-      T *out = (T *)v->out + i * v->w;                                                   \
-      double dy = (double)y - (double)(v->h - 1) / 2;                                    \
-      for (int64_t x = 0; x < v->w; x++) {                                               \
-        double dx = (double)x - (double)(v->w - 1) / 2;                                  \
-        double sx = m[0] * dx + m[1] * dy + m[2] + (double)(v->in_w - 1) / 2;            \
-        double sy = m[3] * dx + m[4] * dy + m[5] + (double)(v->in_h - 1) / 2;            \
-        out[x] = NAME##_sample(v, in, sx, sy);                                           \
-      }                                                                                  \
-    }                                                                                    \
+/* A row of every plane of a picture. Pixels outside count as `fill`; interpolation runs in
+ * REAL. */
+#define ROWS(NAME, T, REAL, STORE)                                                 \
+  static inline REAL NAME##_at(const warp *v, const T *in, int64_t x, int64_t y) { \
+    bool inside = x >= 0 && x < v->in_w && y >= 0 && y < v->in_h;                  \
+    return inside ? (REAL)in[y * v->in_w + x] : (REAL)v->fill;                     \
+  }                                                                                \
+  static void NAME##_rows(int64_t begin, int64_t end, void *context) {             \
+    const warp v = *(const warp *)context;                                         \
+    int64_t in_plane = v.in_h * v.in_w, out_plane = v.h * v.w;                     \
+    for (int64_t i = begin; i < end; i++) {                                        \
+      int64_t picture = i / v.h, y = i % v.h;                                      \
+      const double *m = v.matrix + (v.shared ? 0 : picture * 6);                   \
+      const T *in = (const T *)v.in + picture * v.planes * in_plane;               \
+      T *out = (T *)v.out + picture * v.planes * out_plane + y * v.w;              \
+      double dy = (double)y - (double)(v.h - 1) / 2;                               \
+      for (int64_t x = 0; x < v.w; x++) {                                          \
+        double dx = (double)x - (double)(v.w - 1) / 2;                             \
+        double sx = m[0] * dx + m[1] * dy + m[2] + (double)(v.in_w - 1) / 2;       \
+        double sy = m[3] * dx + m[4] * dy + m[5] + (double)(v.in_h - 1) / 2;       \
+        if (v.nearest) sx = floor(sx + 0.5), sy = floor(sy + 0.5);                 \
+        int64_t l = (int64_t)sx, t = (int64_t)sy;                                  \
+        l -= sx < (double)l; /* floor, without a call */                           \
+        t -= sy < (double)t;                                                       \
+        REAL fx = (REAL)(sx - (double)l), fy = (REAL)(sy - (double)t);             \
+        const T *p = in;                                                           \
+        if (l >= 0 && t >= 0 && l + 1 < v.in_w && t + 1 < v.in_h) {                \
+          p += t * v.in_w + l;                                                     \
+          for (int64_t k = 0; k < v.planes; k++, p += in_plane) {                  \
+            REAL a = p[0], c = p[v.in_w];                                          \
+            a += ((REAL)p[1] - a) * fx;                                            \
+            c += ((REAL)p[v.in_w + 1] - c) * fx;                                   \
+            out[k * out_plane + x] = STORE(a + (c - a) * fy);                      \
+          }                                                                        \
+        } else {                                                                   \
+          for (int64_t k = 0; k < v.planes; k++, p += in_plane) {                  \
+            REAL a = NAME##_at(&v, p, l, t), c = NAME##_at(&v, p, l, t + 1);       \
+            a += (NAME##_at(&v, p, l + 1, t) - a) * fx;                            \
+            c += (NAME##_at(&v, p, l + 1, t + 1) - c) * fx;                        \
+            out[k * out_plane + x] = STORE(a + (c - a) * fy);                      \
+          }                                                                        \
+        }                                                                          \
+      }                                                                            \
+    }                                                                              \
   }
-#define BYTE(v) ((uint8_t)((v) + 0.5))
-#define FLOAT(v) ((float)(v))
-#define DOUBLE(v) (v)
-SAMPLE(u8, uint8_t, BYTE)
-SAMPLE(f32, float, FLOAT)
-SAMPLE(f64, double, DOUBLE)
+#define BYTE(v) ((uint8_t)((v) + 0.5f))
+#define AS_IS(v) (v)
+ROWS(u8, uint8_t, float, BYTE)
+ROWS(f32, float, float, AS_IS)
+ROWS(f64, double, double, AS_IS)
 
 static int forward(al_call *c) {
   al_tensor *x = c->a[0].t, *m = c->a[1].t;
@@ -90,10 +102,11 @@ static int forward(al_call *c) {
   const double *coefficients = al_data(m);
   for (int64_t i = 0, n = al_numel(m); i < n; i++)
     if (!(fabs(coefficients[i]) < 1e9)) return al_fail("matrix holds %g", coefficients[i]);
-  int64_t planes = al_product(x->ndim - 2, x->shape);
-  warp v = {al_data(x), al_data(y), coefficients, shared ? 1 : x->shape[1], h, w, in_h, in_w,
-            shared,     nearest,    c->a[4].f};
-  al_parallel(planes * h, 1 + 8192 / w,
+  int64_t planes = x->ndim > 2 ? x->shape[x->ndim - 3] : 1;
+  int64_t pictures = x->ndim > 3 ? al_product(x->ndim - 3, x->shape) : 1;
+  warp v = {al_data(x), al_data(y), coefficients, planes,  h,        w,
+            in_h,       in_w,       shared,       nearest, c->a[4].f};
+  al_parallel(pictures * h, 1 + 8192 / (w * planes),
               dtype == AL_UINT8     ? u8_rows
               : dtype == AL_FLOAT32 ? f32_rows
                                     : f64_rows,
