@@ -1,0 +1,106 @@
+local al = require "albedo"
+
+local fails = assert.error_matches
+
+describe("conv", function()
+  it("counts what the kernel covers", function()
+    local x = al.ones(1, 1, 3, 3)
+    local w = al.ones(1, 1, 3, 3)
+    assert.same({ { 9 } }, x:conv2d(w)[1][1]:totable())
+    local y = x:conv2d(w, { pad = 1 })
+    assert.same({ { 4, 6, 4 }, { 6, 9, 6 }, { 4, 6, 4 } }, y[1][1]:totable())
+    assert.same({ { 4, 4 }, { 4, 4 } }, x:conv2d(w, { pad = 1, stride = 2 })[1][1]:totable())
+    assert.same({ { 5 } }, x:conv2d(w, al.tensor { -4 })[1][1]:totable())
+    assert.same({ { 4 } }, x:conv2d(al.ones(1, 1, 2, 2), { dilation = 2 })[1][1]:totable())
+  end)
+
+  it("is a cross-correlation: the kernel is not flipped", function()
+    local x = al.tensor { { { 1, 2, 3, 4 } } }
+    local w = al.tensor { { { 1, 0, -1 } } }
+    assert.same({ { { -2, -2 } } }, x:conv1d(w):totable())
+    assert.same({ { { -2, -2, -2, 3 } } }, x:conv(w, { pad = 1 }):totable())
+  end)
+
+  it("groups see their own channels", function()
+    local x = al.tensor { { { 1, 2 }, { 3, 4 }, { 5, 6 }, { 7, 8 } } } -- 1x4x2
+    local w = al.ones(2, 2, 1)
+    assert.same({ { { 4, 6 }, { 12, 14 } } }, x:conv1d(w, { groups = 2 }):totable())
+    local each = al.arange(4):reshape(4, 1, 1)
+    assert.same(
+      { { { 1, 2 }, { 6, 8 }, { 15, 18 }, { 28, 32 } } },
+      x:conv1d(each, { groups = 4 }):totable()
+    )
+  end)
+
+  it("volumes, and one number a dim", function()
+    local x = al.ones(1, 2, 3, 3, 3)
+    local y = x:conv3d(al.ones(3, 2, 2, 3, 2), { pad = { 0, 1, 0 } })
+    assert.same({ 1, 3, 2, 3, 2 }, y.shape)
+    assert.equal(16, x:conv3d(al.ones(1, 2, 2, 2, 2)):max():item())
+  end)
+
+  it("names what does not fit", function()
+    local x, w = al.ones(8, 3, 32, 32), al.ones(16, 4, 3, 3)
+    fails(function() return x:conv2d(w) end, "conv2d: x has 3 channels, w expects 4")
+    fails(function() return x:conv3d(w) end, "w has 2 spatial dims, needs 3")
+    fails(function() return x:conv2d(al.ones(4, 3, 40, 3)) end, "kernel reaches 40 wide")
+    fails(
+      function() return x:conv2d(al.ones(4, 3, 3, 3), { stride = { 1, 2, 3 } }) end,
+      "needs 1 or 2"
+    )
+    fails(function() return x:conv2d(al.ones(4, 3, 3, 3), { stride = 0 }) end, "at least 1")
+    fails(function() return x:conv2d(al.ones(4, 1, 3, 3), { groups = 3 }) end, "do not divide")
+    fails(function() return x:conv2d(al.ones(4, 3, 3, 3), al.ones(3)) end, "b needs 4 entries")
+    fails(function() return x:conv2d(al.ones(4, 3, 3, 3), { padding = 1 }) end, "padding")
+  end)
+
+  it("knows empty batches", function()
+    assert.same({ 0, 4, 3, 3 }, al.ones(0, 3, 5, 5):conv2d(al.ones(4, 3, 3, 3)).shape)
+  end)
+
+  it("leaves the same bits, backwards too, on any number of threads", function()
+    local former = al.threads()
+    local function run(threads)
+      al.threads(threads)
+      al.seed(4)
+      local x = al.randn(3, 8, 20, 20):requires_grad_()
+      local w = al.randn(12, 8, 3, 3):requires_grad_()
+      local y = x:conv2d(w, { pad = 1 })
+      y:square():sum():backward()
+      return { y:detach(), x.grad, w.grad }
+    end
+    local one, four = run(1), run(4)
+    for k = 1, 3 do assert.equal(0, one[k]:ne(four[k]):sum():item()) end
+    al.threads(former)
+  end)
+end)
+
+describe("conv_transpose", function()
+  it("spreads each value over its window", function()
+    local x = al.tensor { { { { 1, 2 }, { 3, 4 } } } }
+    local w = al.ones(1, 1, 2, 2)
+    local y = x:conv_transpose2d(w)
+    assert.same({ { 1, 3, 2 }, { 4, 10, 6 }, { 3, 7, 4 } }, y[1][1]:totable())
+    assert.same(
+      { { 1, 1, 2, 2 }, { 1, 1, 2, 2 }, { 3, 3, 4, 4 }, { 3, 3, 4, 4 } },
+      x:conv_transpose2d(w, { stride = 2 })[1][1]:totable()
+    )
+    y = x:conv_transpose2d(w, al.tensor { 0.5 }, { stride = 2, pad = 1, output_padding = 1 })
+    assert.same({ { 1.5, 2.5, 2.5 }, { 3.5, 4.5, 4.5 }, { 3.5, 4.5, 4.5 } }, y[1][1]:totable())
+    fails(
+      function() return x:conv_transpose2d(w, { output_padding = 1 }) end,
+      "less than stride"
+    )
+  end)
+
+  it("is the adjoint of conv", function()
+    al.seed(5)
+    local opts = { stride = 2, pad = 1 }
+    local x = al.randn({ 2, 3, 7, 9 }, { dtype = "float64" })
+    local w = al.randn({ 4, 3, 3, 3 }, { dtype = "float64" })
+    local y = x:conv(w, opts)
+    local u = al.randn(y.shape, { dtype = "float64" })
+    local a, b = (y * u):sum():item(), (x * u:conv_transpose(w, opts)):sum():item()
+    assert.near(a, b, 1e-9)
+  end)
+end)
