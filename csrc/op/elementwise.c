@@ -61,8 +61,22 @@ static void run(int64_t n, char *const *ptr, const int64_t *stride, const void *
     run_blocks(r, n, ptr, stride);
 }
 
+// Small tensors of one shape, all contiguous, need no walk.
+static bool is_short_run(int nops, al_tensor *const *t, int64_t n) {
+  if (n > BLOCK) return false;
+  for (int k = 0; k < nops; k++)
+    if ((k && !al_same_shape(t[0], t[k])) || !al_is_contiguous(t[k])) return false;
+  return true;
+}
+
 int al_elementwise(al_core core, int nops, al_tensor *const *t, al_elementwise_context *context) {
   al_iter it;
+  int64_t n = al_numel(t[0]);
+  if (is_short_run(nops, t, n)) {
+    if (n) core(n, al_data(t[0]), nops > 1 ? al_data(t[1]) : 0, nops > 2 ? al_data(t[2]) : 0,
+                nops > 3 ? al_data(t[3]) : 0, context);
+    return 0;
+  }
   if (al_iter_open(&it, nops, t)) return -1;
   runner r = { core, nops, { 0 }, context };
   for (int k = 0; k < nops; k++) r.size[k] = (int)al_dtype_size(t[k]->dtype);
