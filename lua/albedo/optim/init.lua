@@ -1,0 +1,250 @@
+--- al.optim: optimizers over lists of parameters, or groups of them with their own options.
+--
+--   local opt = al.optim.adamw(net:parameters(), { lr = 1e-3, weight_decay = 0.01 })
+-- local opt = al.optim.sgd({ { params = net.body:parameters(), lr = 1e-4 }, { params =
+-- net.head:parameters() } },
+--     { lr = 1e-2, momentum = 0.9 })
+--   opt:zero_grad(); loss:backward(); opt:step()
+--
+-- The update itself is one fused kernel call a group. Parameters without a gradient are left
+-- alone.
+
+local al = require "albedo"
+local options = require "albedo.options"
+local ops = al.native.ops
+
+-- The parameters of a module, of a list of tensors that list itself.
+local function as_list(params)
+  if al.is_tensor(params) then return { params } end
+  return type(params.parameters) == "function" and params:parameters() or params
+end
+
+local Optimizer = {}
+Optimizer.__index = Optimizer
+
+-- rule: { name, options with defaults, states = names of the buffers each parameter has,
+-- step(group, params, grads, buffers, t) }
+local function optimizer(rule)
+  return function(params, opts)
+    local self = setmetatable({ rule = rule, groups = {}, state = {} }, Optimizer)
+    self.defaults = options(rule.name, opts, rule.options)
+    params = as_list(params)
+    if #params == 0 then error(rule.name .. ": no parameters given", 2) end
+    if al.is_tensor(params[1]) then params = { { params = params } } end
+    for _, group in ipairs(params) do self:add_group(group, 2) end
+    return self
+  end
+end
+
+--- Adds parameters with options of their own: opt:add_group { params = list, lr = 1e-4 }.
+function Optimizer:add_group(given, level)
+  level = (level or 1) + 1
+  local name = self.rule.name
+  local params, own = given.params, {}
+  if type(params) ~= "table" then
+    error(name .. ": a group is { params = list of tensors, lr = ..., ... }", level)
+  end
+  params = as_list(params)
+  for key, value in pairs(given) do
+    if key ~= "params" then own[key] = value end
+  end
+  local group = options(name, own, self.defaults, nil, level)
+  group.params = {}
+  for i, p in ipairs(params) do
+    if not (al.is_tensor(p) and p.is_leaf) then
+      error(("%s: parameter %d is %s, not a leaf tensor"):format(name, i,
+        al.is_tensor(p) and "the result of an operation" or "a " .. type(p)), level)
+    end
+    for _, other in ipairs(self.groups) do
+      for _, q in ipairs(other.params) do
+        if p == q then
+          error(("%s: parameter %d is already in another group"):format(name, i), level)
+        end
+      end
+    end
+    group.params[i] = al.hold(p)
+  end
+  table.insert(self.groups, group)
+end
+
+--- Forgets the gradients of all parameters.
+function Optimizer:zero_grad()
+  for _, group in ipairs(self.groups) do
+    for _, p in ipairs(group.params) do p.grad = nil end
+  end
+end
+
+-- The state of a parameter, made of zeros at its first step.
+local function state_of(self, p)
+  local state = self.state[p]
+  if not state then
+    state = { step = 0 }
+    for _, name in ipairs(self.rule.states) do
+      state[name] = al.hold(al.zeros_like(p:detach()))
+    end
+    self.state[p] = state
+  end
+  return state
+end
+
+--- One update from the gradients that the last backward left.
+function Optimizer:step()
+  local rule = self.rule
+  for _, group in ipairs(self.groups) do
+    -- parameters by the number of their step: nearly always one batch
+    local batches, order = {}, {}
+    for _, p in ipairs(group.params) do
+      local grad = p.grad
+      if grad and p.requires_grad then
+        local state = state_of(self, p)
+        state.step = state.step + 1
+        local batch = batches[state.step]
+        if not batch then
+          batch = { t = state.step, params = {}, grads = {}, buffers = {} }
+          for i in ipairs(rule.states) do batch.buffers[i] = {} end
+          batches[state.step] = batch
+          order[#order + 1] = batch
+        end
+        table.insert(batch.params, p)
+        table.insert(batch.grads, grad)
+        for i, name in ipairs(rule.states) do table.insert(batch.buffers[i], state[name]) end
+      end
+    end
+    for _, batch in ipairs(order) do
+      rule.step(group, batch.params, batch.grads, batch.buffers, batch.t)
+    end
+  end
+end
+
+-- Calls visit(number of the parameter from 0, parameter) over all groups.
+local function each(self, visit)
+  local n = 0
+  for _, group in ipairs(self.groups) do
+    for _, p in ipairs(group.params) do
+      visit(n, p)
+      n = n + 1
+    end
+  end
+end
+
+--- For a checkpoint, flat name -> tensor or number: state.N.NAME of parameter N (from 0),
+-- group.N.OPTION.
+function Optimizer:state_dict()
+  local out = {}
+  for g, group in ipairs(self.groups) do
+    for key, value in pairs(group) do
+      if type(value) == "number" then out[("group.%d.%s"):format(g - 1, key)] = value end
+    end
+  end
+  each(self, function(n, p)
+    for name, value in pairs(self.state[p] or {}) do
+      out[("state.%d.%s"):format(n, name)] = value
+    end
+  end)
+  return out
+end
+
+--- Takes the state back; the groups must be those of the optimizer that saved it. A name that
+-- does not fit raises.
+function Optimizer:load_state_dict(dict)
+  local params = {}
+  each(self, function(n, p) params[n] = p end)
+  for key, value in pairs(dict) do
+    local kind, number, name = key:match "^(%a+)%.(%d+)%.([%w_]+)$"
+    number = tonumber(number)
+    local group = kind == "group" and self.groups[number + 1]
+    local p = kind == "state" and params[number]
+    if group and self.rule.options[name] ~= nil then
+      group[name] = value
+    elseif p and name == "step" then
+      state_of(self, p).step = value
+    elseif p and state_of(self, p)[name] then
+      state_of(self, p)[name]:copy_(value)
+    else
+      error(("%s: the state dict's '%s' does not fit this optimizer")
+        :format(self.rule.name, key), 2)
+    end
+  end
+end
+
+function Optimizer:__tostring()
+  local lines = {}
+  for g, group in ipairs(self.groups) do
+    local parts = {}
+    for key, value in pairs(group) do
+      if type(value) == "number" or value == true then
+        parts[#parts + 1] = ("%s = %s"):format(key, tostring(value))
+      end
+    end
+    table.sort(parts)
+    lines[g] = ("%s, %d parameters: %s")
+      :format(self.rule.name, #group.params, table.concat(parts, ", "))
+  end
+  return table.concat(lines, "\n")
+end
+
+local function pick(from, ...)
+  local out = {}
+  for _, name in ipairs { ... } do out[name] = from[name] end
+  return out
+end
+
+local optim = {
+  Optimizer = Optimizer,
+  schedule = require "albedo.optim.schedule",
+}
+
+--- Stochastic gradient descent. Options: lr = 0.01, momentum = 0, weight_decay = 0 (L2),
+-- nesterov = false.
+optim.sgd = optimizer {
+  name = "sgd", states = { "momentum" },
+  options = { lr = 0.01, momentum = 0, weight_decay = 0, nesterov = false },
+  step = function(o, params, grads, buffers)
+    ops.sgd_step(params, grads, o.momentum ~= 0 and buffers[1] or nil,
+      pick(o, "lr", "momentum", "weight_decay", "nesterov"))
+  end,
+}
+
+local function adam(name, weight_decay, decoupled)
+  return optimizer {
+    name = name, states = { "exp_avg", "exp_avg_sq" },
+    options = {
+      lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = weight_decay,
+    },
+    step = function(o, params, grads, buffers, t)
+      local settings = pick(o, "lr", "beta1", "beta2", "eps", "weight_decay")
+      settings.decoupled, settings.step = decoupled, t
+      ops.adam_step(params, grads, buffers[1], buffers[2], settings)
+    end,
+  }
+end
+
+--- Adam (Kingma and Ba 2015). Options: lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8,
+-- weight_decay = 0 (L2).
+optim.adam = adam("adam", 0, false)
+
+--- AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay. Options as adam,
+-- weight_decay = 0.01.
+optim.adamw = adam("adamw", 0.01, true)
+
+--- RMSprop. Options: lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0.
+optim.rmsprop = optimizer {
+  name = "rmsprop", states = { "square_avg", "momentum" },
+  options = { lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0 },
+  step = function(o, params, grads, buffers)
+    ops.rmsprop_step(params, grads, buffers[1], o.momentum ~= 0 and buffers[2] or nil,
+      pick(o, "lr", "alpha", "eps", "weight_decay", "momentum"))
+  end,
+}
+
+--- Scales the gradients of a list of parameters (or of a module) so that their joint L2 norm is
+-- at most `max`. Returns the norm they had.
+function optim.clip_grad_norm(params, max)
+  params = as_list(params)
+  local grads = {}
+  for _, p in ipairs(params) do grads[#grads + 1] = p.grad end
+  if #grads == 0 then return 0 end
+  return ops.clip_grads(grads, { max = max }):item()
+end
+
+return optim

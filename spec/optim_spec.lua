@@ -1,0 +1,245 @@
+local al = require "albedo"
+local optim = al.optim
+
+-- Steps two parameters through `steps` gradients that a formula gives, in plain Lua numbers and
+-- by the optimizer.
+local function gradient(i, k, t) return math.sin(1.7 * i + 0.3 * k + t) * (k + 1) / 4 end
+
+local function run(make, options, rule, steps, dtype, n)
+  n = n or 5
+  local params, plain = {}, {}
+  for i = 1, 2 do
+    local values = {}
+    for k = 1, n do values[k] = math.cos(i + k / 7) end
+    params[i] = al.tensor(values, { dtype = dtype })
+    params[i].requires_grad = true
+    plain[i] = { values = values, state = {} }
+    for k = 1, n do plain[i].state[k] = {} end
+  end
+  local opt = make(params, options)
+  for t = 1, steps do
+    for i, p in ipairs(params) do
+      local g = {}
+      for k = 1, n do
+        g[k] = gradient(i, k, t)
+        plain[i].values[k] = rule(plain[i].values[k], g[k], plain[i].state[k], t)
+      end
+      p.grad = al.tensor(g, { dtype = dtype })
+    end
+    opt:step()
+  end
+  local tolerance = dtype == "float64" and 1e-12 or 2e-5
+  local gap = 0
+  for i, p in ipairs(params) do
+    for k, v in ipairs(p:totable()) do gap = math.max(gap, math.abs(plain[i].values[k] - v)) end
+  end
+  assert.is_true(gap <= tolerance, ("differs by %g"):format(gap))
+  return opt, params
+end
+
+local function sgd_rule(lr, momentum, decay, nesterov)
+  return function(p, g, s)
+    g = g + decay * p
+    if momentum == 0 then return p - lr * g end
+    s.m = s.m and momentum * s.m + g or g
+    return p - lr * (nesterov and g + momentum * s.m or s.m)
+  end
+end
+
+local function adam_rule(lr, b1, b2, eps, decay, decoupled)
+  return function(p, g, s, t)
+    if decoupled then p = p - lr * decay * p else g = g + decay * p end
+    s.m = b1 * (s.m or 0) + (1 - b1) * g
+    s.v = b2 * (s.v or 0) + (1 - b2) * g * g
+    return p - lr * (s.m / (1 - b1 ^ t)) / (math.sqrt(s.v / (1 - b2 ^ t)) + eps)
+  end
+end
+
+describe("optim", function()
+  for _, dtype in ipairs { "float64", "float32" } do
+    it("sgd follows its formula in " .. dtype, function()
+      run(optim.sgd, { lr = 0.1 }, sgd_rule(0.1, 0, 0), 4, dtype)
+      run(optim.sgd, { lr = 0.1, weight_decay = 0.2 }, sgd_rule(0.1, 0, 0.2), 4, dtype)
+      run(optim.sgd, { lr = 0.1, momentum = 0.9, weight_decay = 0.1 }, sgd_rule(0.1, 0.9, 0.1),
+        5, dtype)
+      run(optim.sgd, { lr = 0.1, momentum = 0.9, nesterov = true }, sgd_rule(0.1, 0.9, 0, true),
+        5, dtype)
+    end)
+
+    it("adam and adamw follow theirs in " .. dtype, function()
+      run(optim.adam, { lr = 0.05 }, adam_rule(0.05, 0.9, 0.999, 1e-8, 0), 6, dtype)
+      run(optim.adam, { lr = 0.05, beta1 = 0.8, beta2 = 0.95, eps = 1e-3, weight_decay = 0.3 },
+        adam_rule(0.05, 0.8, 0.95, 1e-3, 0.3), 6, dtype)
+      run(optim.adamw, { lr = 0.05, weight_decay = 0.3 },
+        adam_rule(0.05, 0.9, 0.999, 1e-8, 0.3, true), 6, dtype)
+    end)
+
+    it("rmsprop follows its own in " .. dtype, function()
+      local function rule(momentum)
+        return function(p, g, s)
+          s.a = 0.9 * (s.a or 0) + 0.1 * g * g
+          s.b = momentum * (s.b or 0) + g / (math.sqrt(s.a) + 1e-8)
+          return p - 0.01 * s.b
+        end
+      end
+      run(optim.rmsprop, { lr = 0.01, alpha = 0.9 }, rule(0), 5, dtype)
+      run(optim.rmsprop, { lr = 0.01, alpha = 0.9, momentum = 0.5 }, rule(0.5), 5, dtype)
+    end)
+  end
+
+  it("steps tensors larger than a chunk, with the same bits for any thread count", function()
+    local former, results = al.threads(), {}
+    for n = 1, 3 do
+      al.threads(n)
+      local _, params = run(optim.adamw, { lr = 0.05 },
+        adam_rule(0.05, 0.9, 0.999, 1e-8, 0.01, true), 2, "float32", 40000)
+      results[n] = params[2]:bytes()
+    end
+    al.threads(former)
+    assert.is_true(results[1] == results[2] and results[2] == results[3])
+  end)
+
+  it("keeps groups with rates of their own", function()
+    local a, b = al.ones(2), al.ones(2)
+    a.requires_grad, b.requires_grad = true, true
+    local opt = optim.sgd({ { params = { a }, lr = 1 }, { params = { b } } }, { lr = 0.5 })
+    a.grad, b.grad = al.ones(2), al.ones(2)
+    opt:step()
+    assert.same({ 0, 0 }, a:totable())
+    assert.same({ 0.5, 0.5 }, b:totable())
+    opt:zero_grad()
+    assert.is_nil(a.grad)
+    opt:step()
+    assert.same({ 0, 0 }, a:totable(), "no gradient, no step")
+  end)
+
+  it("steps a strided parameter and a strided gradient", function()
+    local p = al.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }):transpose(1, 2):detach()
+    p.requires_grad = true
+    p.grad = al.ones(2, 3):transpose(1, 2)
+    optim.sgd({ p }, { lr = 1, momentum = 0.9 }):step()
+    assert.same({ { 0, 3 }, { 1, 4 }, { 2, 5 } }, p:totable())
+  end)
+
+  it("leaves frozen parameters alone", function()
+    local net = al.nn.Linear(2, 2)
+    local opt = optim.adam(net, { lr = 0.1 })
+    net(al.ones(1, 2)):sum():backward()
+    net:freeze "weight"
+    local before = net.weight:totable()
+    opt:step()
+    assert.same(before, net.weight:totable())
+  end)
+
+  it("resumes to the same bits from its state", function()
+    local function make()
+      al.seed(4)
+      local net = al.nn.Linear(3, 2)
+      return net, optim.adamw(net:parameters(), { lr = 0.1 })
+    end
+    local function train(net, opt, from, to)
+      for t = from, to do
+        opt:zero_grad()
+        net(al.ones(1, 3) * t):square():sum():backward()
+        opt:step()
+      end
+    end
+    local net, opt = make()
+    train(net, opt, 1, 6)
+    local net2, opt2 = make()
+    train(net2, opt2, 1, 3)
+    local path = os.tmpname()
+    al.save(path, { model = net2, optim = opt2 })
+    local net3, opt3 = make()
+    al.load(path, { model = net3, optim = opt3 })
+    os.remove(path)
+    train(net3, opt3, 4, 6)
+    assert.equal(net.weight:bytes(), net3.weight:bytes())
+    assert.equal(net.bias:bytes(), net3.bias:bytes())
+  end)
+
+  it("tells what is wrong", function()
+    local p = al.ones(2)
+    assert.has_error(function() optim.sgd({ p }, { rate = 1 }) end,
+      "sgd: unknown option 'rate' (valid: lr, momentum, nesterov, weight_decay)")
+    assert.has_error(function() optim.adam {} end, "adam: no parameters given")
+    p.requires_grad = true
+    assert.has_error(function() optim.sgd({ p * 2 }) end,
+      "sgd: parameter 1 is the result of an operation, not a leaf tensor")
+    assert.has_error(function() optim.sgd({ { params = { p } }, { params = { p } } }) end,
+      "sgd: parameter 1 is already in another group")
+    local foreign = { ["state.5.momentum"] = p }
+    assert.has_error(function() optim.sgd({ p }):load_state_dict(foreign) end,
+      "sgd: the state dict's 'state.5.momentum' does not fit this optimizer")
+  end)
+
+  it("is seen by backward: a step between forward and backward raises", function()
+    local p = al.ones(2)
+    p.requires_grad = true
+    local loss = (p * p):sum()
+    p.grad = al.ones(2)
+    optim.sgd({ p }):step()
+    assert.has_error(function() loss:backward() end)
+  end)
+
+  it("keeps its state through scopes", function()
+    local net = al.nn.Linear(2, 1)
+    local opt = optim.adam(net, { lr = 0.1 })
+    for _ = 1, 3 do
+      al.scope(function()
+        opt:zero_grad()
+        net(al.ones(1, 2)):sum():backward()
+        opt:step()
+      end)
+    end
+    assert.equal(3, opt:state_dict()["state.0.step"])
+  end)
+
+  it("clips the joint norm of gradients", function()
+    local a, b = al.zeros(2), al.zeros(1)
+    a.requires_grad, b.requires_grad = true, true
+    a.grad, b.grad = al.tensor { 3, 0 }, al.tensor { 4 }
+    assert.near(5, optim.clip_grad_norm({ a, b }, 10), 1e-6)
+    assert.same({ 3, 0 }, a.grad:totable())
+    assert.near(5, optim.clip_grad_norm({ a, b }, 1), 1e-6)
+    assert.near(0.6, a.grad[1]:item(), 1e-5)
+    assert.near(0.8, b.grad[1]:item(), 1e-5)
+    assert.equal(0, optim.clip_grad_norm({ al.zeros(1) }, 1))
+  end)
+end)
+
+describe("optim.schedule", function()
+  local function rates(make, n)
+    local p = al.ones(1)
+    p.requires_grad = true
+    local opt = optim.sgd({ { params = { p }, lr = 2 } })
+    local schedule, out = make(opt), {}
+    for t = 1, n do
+      out[t] = opt.groups[1].lr
+      schedule:step()
+    end
+    return out, schedule, opt
+  end
+  local function same(expected, actual)
+    for i, v in ipairs(expected) do assert.near(v, actual[i], 1e-12) end
+  end
+
+  it("step, cosine, warm-up, lambda", function()
+    local s = optim.schedule
+    same({ 2, 2, 0.2, 0.2, 0.02 }, (rates(function(o) return s.step(o, { every = 2 }) end, 5)))
+    same({ 2, 1 + math.cos(math.pi / 4), 1, 1 + math.cos(3 * math.pi / 4), 0, 0 },
+      (rates(function(o) return optim.schedule.cosine(o, { steps = 4 }) end, 6)))
+    same({ 0.5, 1, 1.5, 2, 2, 1.05, 0.1 },
+      (rates(function(o) return s.cosine(o, { steps = 6, warmup = 4, floor = 0.05 }) end, 7)))
+    local function decay(t) return 1 / (t + 1) end
+    same({ 2, 1, 2 / 3 }, (rates(function(o) return s.lambda(o, decay) end, 3)))
+  end)
+
+  it("resumes", function()
+    local make = function(o) return optim.schedule.cosine(o, { steps = 10 }) end
+    local _, schedule = rates(make, 4)
+    local _, other, opt = rates(make, 0)
+    other:load_state_dict(schedule:state_dict())
+    assert.near(1 + math.cos(0.4 * math.pi), opt.groups[1].lr, 1e-12)
+  end)
+end)
