@@ -1,0 +1,14 @@
+--- al.data: datasets, splits by group, and the loader that makes batches of them.
+
+local datasets = require "albedo.data.dataset"
+local split = require "albedo.data.split"
+
+return {
+  tensors = datasets.tensors, list = datasets.list, concat = datasets.concat,
+  collate = datasets.collate,
+  is_dataset = datasets.is_dataset,
+  loader = require "albedo.data.loader",
+  split = split.split, kfold = split.kfold, class_weights = split.class_weights,
+  shuffled = split.shuffled,
+  photos = function(...) return require "albedo.data.photos"(...) end,
+}
