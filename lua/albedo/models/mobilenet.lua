@@ -1,0 +1,101 @@
+--- MobileNetV2 (Sandler et al. 2018), torchvision's layout and names.
+
+local al = require "albedo"
+local nn = require "albedo.nn"
+local options = require "albedo.options"
+local transfer = require "albedo.models.transfer"
+
+-- Convolution, batch norm, ReLU6: children 0, 1, 2.
+local ConvNorm = nn.Sequential:extend "ConvNorm"
+
+function ConvNorm:init(inputs, outputs, kernel, stride, groups)
+  self.stride, self.side = stride, kernel
+  self:add(nn.Conv2d(inputs, outputs, kernel,
+    { stride = stride, pad = (kernel - 1) / 2, groups = groups or 1, bias = false }))
+  self:add(nn.BatchNorm2d(outputs))
+  self:add(nn.ReLU6())
+  nn.init.kaiming_normal_(self[1].weight, { mode = "fan_out", nonlinearity = "relu" })
+end
+
+-- TensorFlow's "same" with stride 2 puts the odd row and column of padding at the end. Only
+-- even sizes differ from symmetric padding.
+function ConvNorm:pad_as_tensorflow()
+  if self.stride ~= 2 then return end
+  local conv = self[1]
+  local symmetric = conv.options
+  local none = { stride = 2, pad = 0, dilation = 1, groups = symmetric.groups }
+  function self:forward(x)
+    local shape = x.shape
+    local odd_h, odd_w = shape[3] % 2, shape[4] % 2
+    x = al.pad(x, { odd_w, 1, odd_h, 1 })
+    return self[3](self[2](al.conv2d(x, conv.weight, nil, none)))
+  end
+end
+
+local InvertedResidual = nn.class "InvertedResidual"
+
+function InvertedResidual:init(inputs, outputs, stride, expand)
+  local hidden = inputs * expand
+  self.shortcut = stride == 1 and inputs == outputs
+  self.conv = nn.Sequential()
+  if expand ~= 1 then self.conv:add(ConvNorm(inputs, hidden, 1, 1)) end
+  self.conv:add(ConvNorm(hidden, hidden, 3, stride, hidden))
+  local project = nn.Conv2d(hidden, outputs, 1, { bias = false })
+  nn.init.kaiming_normal_(project.weight, { mode = "fan_out", nonlinearity = "relu" })
+  self.conv:add(project):add(nn.BatchNorm2d(outputs))
+end
+
+function InvertedResidual:forward(x)
+  local y = self.conv(x)
+  return self.shortcut and x + y or y
+end
+
+-- expansion, channels, repeats, stride of the first
+local blocks = {
+  { 1, 16, 1, 1 }, { 6, 24, 2, 2 }, { 6, 32, 3, 2 }, { 6, 64, 4, 2 }, { 6, 96, 3, 1 },
+  { 6, 160, 3, 2 }, { 6, 320, 1, 1 },
+}
+
+-- The multiple of 8 next to n, never more than 10 % below it.
+local function divisible(n)
+  local rounded = math.max(8, math.floor((n + 4) / 8) * 8)
+  return rounded < 0.9 * n and rounded + 8 or rounded
+end
+
+local MobileNetV2 = nn.class "MobileNetV2"
+
+function MobileNetV2:init(o)
+  local channels, last = divisible(32 * o.width), divisible(1280 * math.max(1, o.width))
+  self.features = nn.Sequential { ConvNorm(o.in_channels, channels, 3, 2) }
+  for _, block in ipairs(blocks) do
+    local expand, outputs, stride = block[1], divisible(block[2] * o.width), block[4]
+    for i = 1, block[3] do
+      self.features:add(InvertedResidual(channels, outputs, i == 1 and stride or 1, expand))
+      channels = outputs
+    end
+  end
+  self.features:add(ConvNorm(channels, last, 1, 1))
+  self.classifier = nn.Sequential { nn.Dropout(o.dropout), nn.Linear(last, o.classes) }
+  nn.init.normal_(self.classifier[2].weight, 0, 0.01)
+  nn.init.zeros_(self.classifier[2].bias)
+end
+
+function MobileNetV2:forward(x)
+  return self.classifier(al.global_avg_pool(self.features(x)):flatten(2, -1))
+end
+
+--- x (n, in_channels, h, w) -> scores (n, classes). Options: classes = 1000, width = 1,
+-- in_channels = 3, dropout = 0.2, weights = path or state dict, freeze = Lua pattern, padding =
+-- "symmetric" or "tf_same" (TensorFlow's; by default what the weights' metadata say).
+return function(opts)
+  local o = options("mobilenet_v2", opts,
+    { classes = 1000, width = 1, in_channels = 3, dropout = 0.2 },
+    { "weights", "freeze", "padding" }, 3)
+  local net, metadata = transfer(MobileNetV2(o), o, "^classifier%.1%.")
+  if (o.padding or metadata.padding) == "tf_same" then
+    net:apply(function(module)
+      if module.pad_as_tensorflow then module:pad_as_tensorflow() end
+    end)
+  end
+  return net
+end

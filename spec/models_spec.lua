@@ -1,0 +1,110 @@
+local al = require "albedo"
+local models = al.models
+
+local function picture(n, side) return al.randn(n, 3, side, side) end
+
+describe("models", function()
+  before_each(function() al.seed(1) end)
+
+  it("have torchvision's parameter counts", function()
+    local counts = {
+      vgg11 = 132863336, vgg16 = 138357544, squeezenet1_0 = 1248424, mobilenet_v2 = 3504872,
+    }
+    -- counted layer by layer at full size for the two small ones
+    assert.equal(counts.squeezenet1_0, (models.squeezenet1_0():num_parameters()))
+    assert.equal(counts.mobilenet_v2, (models.mobilenet_v2():num_parameters()))
+    -- VGG's closed form: convolutions of 3x3 and the three linear layers, here at a quarter of
+    -- the width
+    local function vgg(stages, width, classes, hidden, pool)
+      local total, c = 0, 3
+      for stage, n in ipairs(stages) do
+        local k = width * ({ 1, 2, 4, 8, 8 })[stage]
+        for _ = 1, n do total, c = total + k * c * 9 + k, k end
+      end
+      return total + (c * pool * pool + 1) * hidden + (hidden + 1) * (hidden + classes)
+    end
+    assert.equal(counts.vgg11, vgg({ 1, 1, 2, 2, 2 }, 64, 1000, 4096, 7))
+    assert.equal(counts.vgg16, vgg({ 2, 2, 3, 3, 3 }, 64, 1000, 4096, 7))
+    local depths = {
+      [11] = { 1, 1, 2, 2, 2 }, [13] = { 2, 2, 2, 2, 2 }, [16] = { 2, 2, 3, 3, 3 },
+      [19] = { 2, 2, 4, 4, 4 },
+    }
+    for depth, stages in pairs(depths) do
+      local net = models["vgg" .. depth] { width = 0.25, classes = 5, hidden = 64, pool = 2 }
+      assert.equal(vgg(stages, 16, 5, 16, 2), (net:num_parameters()))
+    end
+  end)
+
+  it("have torchvision's names", function()
+    local function has(net, ...)
+      local all = net:state_dict()
+      for _, name in ipairs { ... } do assert.is_truthy(all[name], name) end
+      return all
+    end
+    local all = has(models.vgg16 { width = 0.125, hidden = 16, pool = 1 },
+      "features.0.weight", "features.28.bias", "classifier.0.weight", "classifier.6.bias")
+    assert.is_nil(all["features.30.weight"])
+    has(models.vgg11 { width = 0.125, hidden = 16, pool = 1, batch_norm = true },
+      "features.1.running_mean", "features.25.weight", "features.26.running_var")
+    has(models.mobilenet_v2 { width = 0.25 },
+      "features.0.0.weight", "features.1.conv.1.weight", "features.2.conv.1.1.running_var",
+      "features.17.conv.3.bias", "features.18.1.weight", "classifier.1.weight")
+  end)
+
+  it("run, and give every parameter a gradient", function()
+    for _, net in ipairs {
+      models.vgg11 { width = 0.125, classes = 4, hidden = 64, pool = 2, batch_norm = true },
+      models.squeezenet1_0 { width = 0.25, classes = 4 },
+      models.mobilenet_v2 { width = 0.25, classes = 4 },
+    } do
+      local y = net(picture(2, 64))
+      assert.same({ 2, 4 }, y.shape)
+      y:square():sum():backward()
+      for name, p in net:named_parameters() do assert.is_truthy(p.grad, name) end
+    end
+  end)
+
+  it("take weights by name, a new head, and freeze", function()
+    local source = models.vgg11 { width = 0.125, classes = 10, hidden = 64, pool = 1 }
+    local path = os.tmpname()
+    al.save(path, source)
+    local net = models.vgg11 { width = 0.125, classes = 3, hidden = 64, pool = 1,
+      weights = path, freeze = "^features" }
+    os.remove(path)
+    assert.same({ "classifier.6.bias", "classifier.6.weight" }, net.report.skipped)
+    assert.same({}, net.report.missing)
+    assert.same({}, net.report.unexpected)
+    assert.equal(source.features[1].weight:bytes(), net.features[1].weight:bytes())
+    assert.is_false(net.features[1].weight.requires_grad)
+    assert.is_true(net.classifier[1].weight.requires_grad)
+    local same = models.vgg11 { width = 0.125, classes = 10, hidden = 64, pool = 1,
+      weights = source:state_dict() }
+    assert.same({}, same.report.skipped)
+  end)
+
+  it("pad as TensorFlow does where the weights want it", function()
+    local symmetric = models.mobilenet_v2 { width = 0.25, classes = 2 }:eval()
+    local tf = models.mobilenet_v2 { width = 0.25, classes = 2,
+      weights = symmetric:state_dict(), padding = "tf_same" }:eval()
+    local x = picture(1, 33)
+    -- odd sizes all the way (33, 17, 9, 5, 3) pad alike
+    assert.is_true((symmetric(x) - tf(x)):abs():max():item() < 1e-5)
+    assert.is_true((symmetric(picture(1, 64)) - tf(picture(1, 64))):abs():max():item() > 0)
+  end)
+
+  for _, name in ipairs { "squeezenet1_0", "mobilenet_v2" } do
+    it("load the ImageNet weights of " .. name .. ", every name matched", function()
+      local path = "../shared/weights/" .. name .. ".safetensors"
+      local file = io.open(path)
+      if not file then return pending(path .. " is absent") end
+      file:close()
+      local net = models[name] { weights = path }
+      local n = 0
+      for _ in pairs(net:state_dict()) do n = n + 1 end
+      assert.equal(n, #net.report.matched)
+      assert.same({}, net.report.missing)
+      assert.same({}, net.report.unexpected)
+      assert.same({ 1, 1000 }, al.no_grad(net:eval(), picture(1, 96)).shape)
+    end)
+  end
+end)
