@@ -13,7 +13,6 @@ local searchers = package.searchers or package.loaders
 local function search(name)
   local part = name:match("^albedo%.([%w_.]+)$")
   if not part then return nil end
-  local tried = {}
   for _, pattern in ipairs { "%s/%s.lua", "%s/%s/init.lua" } do
     local path = pattern:format(libdir, (part:gsub("%.", "/")))
     local file = io.open(path, "r")
@@ -21,9 +20,9 @@ local function search(name)
       file:close()
       return assert(loadfile(path)), path
     end
-    tried[#tried + 1] = "\n\tno file '" .. path .. "'"
   end
-  return table.concat(tried)
+  -- no falling through: albedo.so itself answers to the parts' names, by requiring them
+  error(("albedo has no part \"%s\" in %s"):format(part, libdir), 0)
 end
 if searchers.albedo ~= libdir then -- once a Lua state, however often the module is opened
   searchers.albedo = libdir
