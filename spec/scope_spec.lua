@@ -92,14 +92,19 @@ end)
 describe("the soft limit", function()
   it("bounds a loop that opens no scope", function()
     live()
+    local former = al.memory_limit(64 * 2 ^ 20)
     al.memory_trim()
     al.memory_reset_peak()
     local before = al.memory().live
+    local all = before + collectgarbage("count") * 1024
     for _ = 1, 400 do
       local t = al.zeros(512, 1024) -- 2 MB
       t = t + 1
     end
-    assert.is_true(al.memory().peak - before < 140 * 2 ^ 20, al.memory().peak)
+    al.memory_limit(former)
+    local made = al.memory().peak - before
+    assert.is_true(made < math.max(64 * 2 ^ 20, all) + 12 * 2 ^ 20, made)
+    assert.is_true(made > 8 * 2 ^ 20, made)
   end)
 end)
 
@@ -125,7 +130,8 @@ describe("allocation failure", function()
         failures = failures + 1
         assert.is_truthy(tostring(message):find("out of memory", 1, true), message)
       end
-      assert.equal(blocks, live(), "after failure of allocation " .. n)
+      collectgarbage()
+      if al.memory().blocks ~= blocks then assert.equal(blocks, live(), "after failure of allocation " .. n) end
       assert.is_true(n < 2000)
     until ok
     assert.is_true(failures > 20)

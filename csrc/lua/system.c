@@ -33,14 +33,15 @@ static int memory(lua_State *L) {
 static int memory_trim(lua_State *L) { (void)L; al_memory_trim(); return 0; }
 static int memory_reset_peak(lua_State *L) { (void)L; al_memory_reset_peak(); return 0; }
 
-/* memory_limit([slack bytes]) -> how much may be made beyond what lived after the last collection */
+/* memory_limit([slack bytes]) -> former: how much may be made beyond what lived after the last collection */
 static int memory_limit(lua_State *L) {
   state *st = STATE(L);
+  int64_t former = st->slack;
   if (!lua_isnoneornil(L, 1)) {
     st->slack = luaL_checkinteger(L, 1);
     st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
   }
-  lua_pushinteger(L, st->slack);
+  lua_pushinteger(L, former);
   return 1;
 }
 
