@@ -317,7 +317,9 @@ function Run:score(arm, seed, figures)
   for name, value in pairs(figures) do
     if al.is_tensor(value) then value = value:item() end
     self.score_of[arm][seed][name] = value
-    if type(value) == "number" then text[#text + 1] = ("%s %.3f"):format(name, value) end
+    if type(value) == "number" then
+      text[#text + 1] = name .. " " .. al.report.show(value)
+    end
   end
   table.sort(text)
   self:say("  %s: %s", arm, table.concat(text, ", "))
@@ -486,7 +488,9 @@ end
 
 function Run:write_metrics(complete)
   local notes = json.write(self:path "metrics.json", self:metrics(complete))
-  for _, note in ipairs(notes or {}) do self:say("metrics.json: null for %s", note) end
+  for _, note in ipairs(complete and notes or {}) do
+    self:say("metrics.json: null for %s", note)
+  end
 end
 
 local function option_text(chosen)
