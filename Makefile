@@ -56,6 +56,11 @@ ISA_generic :=
 ISA_avx2 := -march=x86-64-v3
 ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
+# Loops that are many and long: vectorised, but without -O3's unrolled and peeled copies, which double the code
+# and gain nothing.
+LEAN := elementwise elementwise_binary random reduce softmax
+LEAN_FLAGS := $(if $(findstring clang,$(CC)),,$(if $(findstring -O3,$(OPT)),-O2 -ftree-vectorize -fvect-cost-model=dynamic))
+
 CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
 KERNEL_SRC := $(wildcard csrc/kernel/*.c)
 LUA_SRC := $(wildcard csrc/lua/*.c)
@@ -101,7 +106,7 @@ $(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
 
 define kernel_rule
 $(B)/kernel/%.$(1).o: csrc/kernel/%.c $(B)/compile.flags | deps
-	$$(call say,CC,$$< $(1))mkdir -p $$(@D) && $$(CC) $$(CFLAGS) -DAL_ISA=$(1) $(ISA_$(1)) -MMD -MP -c $$< -o $$@
+	$$(call say,CC,$$< $(1))mkdir -p $$(@D) && $$(CC) $$(CFLAGS) $$(if $$(filter $$*,$$(LEAN)),$$(LEAN_FLAGS)) -DAL_ISA=$(1) $(ISA_$(1)) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISA),$(eval $(call kernel_rule,$(i))))
 

@@ -71,15 +71,20 @@ typedef struct transposed {
   int64_t size, bands;
 } transposed;
 
+/* to[j * to_row + i * size] = from[i * from_col + j * size], i < m, j < n. Through a square on the stack: rows a
+ * power of two apart share few cache sets, and must not be visited again and again. */
 static void copy_tile(char *to, const char *from, int64_t m, int64_t n, int64_t to_row, int64_t from_col, int64_t size) {
-  // to[j * to_row + i * size] = from[i * from_col + j * size], i < m, j < n
 #define COPY(T)                                                                          \
-  for (int64_t j = 0; j < n; j++)                                                        \
+  {                                                                                      \
+    T square[TILE][TILE + 1];                                                            \
     for (int64_t i = 0; i < m; i++)                                                      \
-      ((T *)(to + j * to_row))[i] = ((const T *)(from + i * from_col))[j]
-  if (size == 4) COPY(uint32_t);
-  else if (size == 8) COPY(uint64_t);
-  else COPY(uint8_t);
+      for (int64_t j = 0; j < n; j++) square[i][j] = ((const T *)(from + i * from_col))[j]; \
+    for (int64_t j = 0; j < n; j++)                                                      \
+      for (int64_t i = 0; i < m; i++) ((T *)(to + j * to_row))[i] = square[i][j];        \
+  }
+  if (size == 4) COPY(uint32_t)
+  else if (size == 8) COPY(uint64_t)
+  else COPY(uint8_t)
 }
 
 static void copy_bands(int64_t begin, int64_t end, void *context) {

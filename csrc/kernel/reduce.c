@@ -74,8 +74,20 @@ enum { LANES_ROW = 32, COLUMNS = 1024 };
 #define MUL_WRAP(T, a, b) ((T)((uint64_t)(a) * (uint64_t)(b)))
 #define LARGER(T, a, b) ((a) > (b) ? (a) : (b))
 #define SMALLER(T, a, b) ((a) < (b) ? (a) : (b))
-#define LARGER_NAN(T, a, b) (((a) > (b)) | ((a) != (a)) ? (a) : (b))
-#define SMALLER_NAN(T, a, b) (((a) < (b)) | ((a) != (a)) ? (a) : (b))
+#define LARGER_NAN(T, a, b) larger_##T(a, b)
+#define SMALLER_NAN(T, a, b) smaller_##T(a, b)
+// NaN wins. In two steps: a single condition becomes a branch, and the loop is not vectorised.
+#define EXTREMES(T)                   \
+  AL_INLINE T larger_##T(T a, T b) {  \
+    T m = a > b ? a : b;              \
+    return a != a ? a : m;            \
+  }                                   \
+  AL_INLINE T smaller_##T(T a, T b) { \
+    T m = a < b ? a : b;              \
+    return a != a ? a : m;            \
+  }
+EXTREMES(float)
+EXTREMES(double)
 
 #define FLOAT_FOLDS(S, T)                                 \
   FOLD(sum_##S, T, T, 0, SAME, ADD)                       \

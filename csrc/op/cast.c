@@ -4,7 +4,7 @@
 static int cast(al_call *c) { return al_ret(c, al_fresh_contiguous(ARG_T(0), (al_dtype)c->a[1].dtype)); }
 static int pass(al_back *b) { return al_grad1(b, b->g[0]); } // the engine casts it to x's dtype
 AL_OP(cast, .sig = "x:T dtype:dtype -> T", .doc = "A copy of x in dtype.", .forward = cast, .grad = pass,
-      .sample = "{r(3,4), \"float32\"}", .flags = AL_F_HIDDEN);
+      .sample = "{r(3,4), \"float64\"}", .flags = AL_F_HIDDEN);
 
 static int to(al_call *c) {
   if (ARG_T(0)->dtype == c->a[1].dtype) return al_ret(c, ARG_T(0));

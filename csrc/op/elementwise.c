@@ -108,8 +108,17 @@ static bool same_view(const al_tensor *a, const al_tensor *b) {
   return true;
 }
 
+// Whether reading t in order jumps about while another dim is contiguous: a tiled copy is faster.
+static bool transposed(const al_tensor *t) {
+  bool dense = false;
+  int last = t->ndim - 1;
+  while (last > 0 && t->shape[last] == 1) last--;
+  for (int i = 0; i < last; i++) dense |= t->stride[i] == 1 && t->shape[i] > 1;
+  return dense && t->stride[last] != 1 && t->stride[last] != 0 && al_numel(t) > BLOCK;
+}
+
 al_tensor *al_operand_for(al_tensor *t, al_dtype d, al_operand *room, const al_tensor *into) {
-  if (t && into && t->dtype == d && t->storage == into->storage && !same_view(t, into))
+  if (t && into && t->dtype == d && (t->storage == into->storage ? !same_view(t, into) : transposed(t)))
     return al_fresh_contiguous(t, d);
   return al_operand_as(t, d, room);
 }
@@ -320,9 +329,8 @@ static al_tensor *win(al_tensor *a, al_tensor *b) {
   static int grad_##id(al_back *b) {                                                               \
     al_tensor *g = b->g[0], *x = b->in[0], *y = b->in[1];                                          \
     (void)g, (void)x, (void)y;                                                                     \
-    if (b->needs[0] && !(b->gx[0] = DX) && AL_B_##id != AL_B_floor_divide) return -1;              \
-    if (b->needs[1] && !(b->gx[1] = DY) && AL_B_##id != AL_B_floor_divide) return -1;              \
-    return 0;                                                                                      \
+    if (b->needs[0] && !(b->gx[0] = DX)) return -1;                                                \
+    return b->needs[1] && !(b->gx[1] = DY) ? -1 : 0;                                               \
   }                                                                                                \
   AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .grad = grad_##id,        \
         .save = keep, .sample = args, .alias = more, .flags = AL_F_INPLACE);
