@@ -185,12 +185,14 @@ AL_OP(sum, .sig = "x:T dims:dims? keepdim:bool=false -> T",
       .doc = "Sum over dims (all by default). bool and integers give int64. float32 is added pairwise in chunks.",
       .forward = sum, .grad = sum_grad, .sample = DIMS_SAMPLE);
 
+static al_tensor *over(al_tensor *x, double n) { return al_div(x, al_number(n)); }
+
 static int mean(al_call *c) {
   bool cut[AL_MAX_DIMS];
   if (need_float(ARG_T(0)) || read_dims(&c->a[1], ARG_T(0)->ndim, cut)) return -1;
-  return al_ret(c, al_mul_num(fold(ARG_T(0), AL_R_SUM, cut, ARG_B(2)), 1.0 / (double)count_cut(ARG_T(0), cut)));
+  return al_ret(c, over(fold(ARG_T(0), AL_R_SUM, cut, ARG_B(2)), (double)count_cut(ARG_T(0), cut)));
 }
-static int mean_grad(al_back *b) { return al_grad1(b, spread(b, al_mul_num(b->g[0], 1 / reduced_count(b, 1)), 1)); }
+static int mean_grad(al_back *b) { return al_grad1(b, spread(b, over(b->g[0], reduced_count(b, 1)), 1)); }
 AL_OP(mean, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Mean over dims (all by default) of a floating tensor.",
       .forward = mean, .grad = mean_grad, .sample = DIMS_SAMPLE);
 
@@ -200,9 +202,9 @@ static al_tensor *variance(al_call *c) {
   bool cut[AL_MAX_DIMS];
   if (need_float(x) || read_dims(&c->a[1], x->ndim, cut)) return NULL;
   double n = (double)count_cut(x, cut), free = n - (double)ARG_I(3);
-  al_tensor *middle = al_mul_num(fold(x, AL_R_SUM, cut, true), 1 / n);
+  al_tensor *middle = over(fold(x, AL_R_SUM, cut, true), n);
   al_tensor *squares = fold(al_sub(x, middle), AL_R_SUM_SQUARES, cut, ARG_B(2));
-  return al_mul_num(squares, free > 0 ? 1 / free : INFINITY);
+  return over(squares, free > 0 ? free : 0);
 }
 static al_tensor *variance_slope(al_back *b) { /* d var / dx = 2 (x - mean) / (n - correction) */
   double free = reduced_count(b, 1) - (double)b->a[3].i;
