@@ -136,7 +136,7 @@ describe("progress", function()
   local function sink()
     local out = { text = "" }
     function out:write(...) self.text = self.text .. table.concat { ... } return self end
-    function out:flush() end
+    function out.flush() end
     return out
   end
 

@@ -15,7 +15,7 @@ end
 
 --- A field of sample i's description, such as "photo": what split and kfold group by. nil when
 -- there is none.
-function Dataset:field() return nil end
+function Dataset.field() return nil end
 
 --- The samples fn(get(i)): a dataset whose values are what fn makes of this one's, each time
 -- anew.

@@ -9,7 +9,7 @@ local transfer = require "albedo.models.transfer"
 local ConvNorm = nn.Sequential:extend "ConvNorm"
 
 function ConvNorm:init(inputs, outputs, kernel, stride, groups)
-  self.stride, self.side = stride, kernel
+  self.stride = stride
   self:add(nn.Conv2d(inputs, outputs, kernel,
     { stride = stride, pad = (kernel - 1) / 2, groups = groups or 1, bias = false }))
   self:add(nn.BatchNorm2d(outputs))
@@ -19,17 +19,12 @@ end
 
 -- TensorFlow's "same" with stride 2 puts the odd row and column of padding at the end. Only
 -- even sizes differ from symmetric padding.
-function ConvNorm:pad_as_tensorflow()
-  if self.stride ~= 2 then return end
-  local conv = self[1]
-  local symmetric = conv.options
-  local none = { stride = 2, pad = 0, dilation = 1, groups = symmetric.groups }
-  function self:forward(x)
-    local shape = x.shape
-    local odd_h, odd_w = shape[3] % 2, shape[4] % 2
-    x = al.pad(x, { odd_w, 1, odd_h, 1 })
-    return self[3](self[2](al.conv2d(x, conv.weight, nil, none)))
-  end
+function ConvNorm:forward(x)
+  if not (self.tensorflow and self.stride == 2) then return nn.Sequential.forward(self, x) end
+  local conv, shape = self[1], x.shape
+  x = al.pad(x, { shape[4] % 2, 1, shape[3] % 2, 1 })
+  x = al.conv2d(x, conv.weight, nil, { stride = 2, groups = conv.options.groups })
+  return self[3](self[2](x))
 end
 
 local InvertedResidual = nn.class "InvertedResidual"
@@ -93,9 +88,7 @@ return function(opts)
     { "weights", "freeze", "padding" }, 3)
   local net, metadata = transfer(MobileNetV2(o), o, "^classifier%.1%.")
   if (o.padding or metadata.padding) == "tf_same" then
-    net:apply(function(module)
-      if module.pad_as_tensorflow then module:pad_as_tensorflow() end
-    end)
+    net:apply(function(module) module.tensorflow = true end)
   end
   return net
 end

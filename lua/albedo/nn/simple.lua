@@ -5,24 +5,15 @@ local class = require("albedo.nn.module").class
 local options = require "albedo.options"
 local layers = {}
 
--- Makes the layer `name` of one op of x. `defaults`: its options, handed to the op's trailing
--- table.
-local function of_op(name, op, defaults)
+-- Activations, each one op of x.
+for name, op in pairs {
+  ReLU = "relu", ReLU6 = "relu6", Sigmoid = "sigmoid", Tanh = "tanh", SiLU = "silu",
+  GELU = "gelu",
+} do
   local Layer = class(name)
   layers[name] = Layer
-  if not defaults then
-    function Layer:forward(x) return al[op](x) end
-    return
-  end
-  function Layer:init(opts) self.options = options(name, opts, defaults, nil, 4) end
-  function Layer:forward(x) return al[op](x, self.options) end
+  function Layer.forward(_, x) return al[op](x) end
 end
-of_op("ReLU", "relu")
-of_op("ReLU6", "relu6")
-of_op("Sigmoid", "sigmoid")
-of_op("Tanh", "tanh")
-of_op("SiLU", "silu")
-of_op("GELU", "gelu")
 
 --- max(x, 0) + slope min(x, 0).
 local LeakyReLU = class "LeakyReLU"
@@ -60,8 +51,7 @@ function Flatten:forward(x) return al.flatten(x, self.first, self.last) end
 --- x as it is.
 local Identity = class "Identity"
 layers.Identity = Identity
-function Identity:init() end
-function Identity:forward(...) return ... end
+function Identity.forward(_, ...) return ... end
 
 --- A function as a layer: nn.Fn(function(x) return x:square() end, "square"). It may not hold
 -- parameters.
@@ -115,7 +105,7 @@ function AdaptiveAvgPool2d:describe() return text(self.size) end
 --- The mean over space: x (n, c, ...) -> (n, c).
 local GlobalAvgPool = class "GlobalAvgPool"
 layers.GlobalAvgPool = GlobalAvgPool
-function GlobalAvgPool:forward(x) return al.global_avg_pool(x):flatten(2, -1) end
+function GlobalAvgPool.forward(_, x) return al.global_avg_pool(x):flatten(2, -1) end
 
 --- Resizes space by a factor, or to a size. nn.Upsample { scale = 2 } or { size = { 32, 32 },
 -- mode = "bilinear" }. Options: scale, size, mode = "nearest", align_corners = false.
