@@ -91,12 +91,32 @@ describe("optim", function()
     local former, results = al.threads(), {}
     for n = 1, 3 do
       al.threads(n)
-      local _, params = run(optim.adamw, { lr = 0.05 },
-        adam_rule(0.05, 0.9, 0.999, 1e-8, 0.01, true), 2, "float32", 40000)
-      results[n] = params[2]:bytes()
+      al.seed(2)
+      local params = {}
+      for i, size in ipairs { 50000, 3, 16384, 16385 } do
+        params[i] = al.randn(size):requires_grad_()
+        params[i].grad = al.randn(size)
+      end
+      local opt = optim.adamw(params, { lr = 0.05 })
+      local norm = optim.clip_grad_norm(params, 1)
+      opt:step()
+      opt:step()
+      results[n] = { norm }
+      for i, p in ipairs(params) do results[n][i + 1] = p:bytes() end
     end
     al.threads(former)
-    assert.is_true(results[1] == results[2] and results[2] == results[3])
+    for k = 1, 5 do
+      assert.is_true(results[1][k] == results[2][k] and results[2][k] == results[3][k])
+    end
+  end)
+
+  it("steps every element of tensors of any size", function()
+    for _, size in ipairs { 1, 16383, 16384, 16385, 40000 } do
+      local p = al.zeros(size):requires_grad_()
+      p.grad = al.arange(size):to "float32"
+      optim.sgd({ p }, { lr = 1, momentum = 0.5 }):step()
+      assert.equal(0, (p:detach() + p.grad):abs():max():item())
+    end
   end)
 
   it("keeps groups with rates of their own", function()

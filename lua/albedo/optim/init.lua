@@ -97,14 +97,15 @@ function Optimizer:step()
       local grad = p.grad
       if grad and p.requires_grad then
         local state = state_of(self, p)
-        state.step = state.step + 1
-        local batch = batches[state.step]
+        local t = state.step + 1
+        local batch = batches[t]
         if not batch then
-          batch = { t = state.step, params = {}, grads = {}, buffers = {} }
+          batch = { t = t, states = {}, params = {}, grads = {}, buffers = {} }
           for i in ipairs(rule.states) do batch.buffers[i] = {} end
-          batches[state.step] = batch
+          batches[t] = batch
           order[#order + 1] = batch
         end
+        table.insert(batch.states, state)
         table.insert(batch.params, p)
         table.insert(batch.grads, grad)
         for i, name in ipairs(rule.states) do table.insert(batch.buffers[i], state[name]) end
@@ -112,6 +113,7 @@ function Optimizer:step()
     end
     for _, batch in ipairs(order) do
       rule.step(group, batch.params, batch.grads, batch.buffers, batch.t)
+      for _, state in ipairs(batch.states) do state.step = batch.t end
     end
   end
 end
