@@ -9,9 +9,9 @@
 //
 // The gradient in the input gathers too, with no scattered addition: the positions of x with
 // the same (position + pad) mod stride form a grid on which one subset of the taps contributes,
-//   gx[c][p] = sum over k, t of w[k][c][t] gy[k][(p + pad - t * dil) / stride],
-// so each residue is one pass with step 1. Stride 1 has one residue: a convolution with flipped
-// taps.
+//   gx[c][p] = sum over k, t of w[k][c][t] gy[k][(p + pad - t * dil) / stride].
+// Each residue is a part of the pass: parts share the window, have their own taps and weights,
+// and are interleaved as they leave. A forward convolution has one part.
 #ifndef AL_REAL
 #include <omp.h>
 
@@ -20,44 +20,57 @@
 #include "window.h"
 
 enum {
-  DEPTH = 288,     // terms of a sum between two visits of the accumulators, about: L1 holds the
-                   // tile's B
-  SUMS = 64 << 10, // accumulators of a task, at most about
+  DEPTH =
+      288, // terms of a sum between two visits of the accumulators, about: the tile's B in L1
+  SUMS = 64 << 10,   // accumulators of a task, at most about
   WINDOW = 32 << 10, // elements of a window, about
+  STREAM = 24 << 20, // bytes of output from which it goes past the caches
   ROWS = 256,        // output channels of a task, at most
   TASKS = 16         // wanted at least, to share among threads
 };
 
-// One pass: what to compute and how it is cut. Offsets in elements.
+// The output positions first + o * stride, o < grid, and the taps that reach them.
+typedef struct part {
+  int64_t first[3], grid[3];
+  int64_t taps;
+  int64_t *tap;    // (taps) their numbers in the weight
+  int64_t *off;    // (block * taps) where the terms of a block lie in the window
+  int64_t weights; // where its packed weights start
+} part;
+
+// What to compute and how it is cut. Offsets in elements.
 typedef struct pass {
   window win;
+  int64_t dst[3], stride[3]; // extents of the output, distance of a part's positions
   int64_t n, groups, rows,
       chans; // a group: `rows` output channels from `chans` source channels
   int64_t w_row, w_chan, w_group;      // strides of the weight
+  int64_t parts;                       // product of the strides
+  part *part;                          // in the order of the residues, w fastest
   int64_t block, blocks;               // source channels of a block, how many blocks
   int64_t panels, task_panels, splits; // row panels, of a task, ranges of them
   int64_t columns;                     // accumulators a row of a task has at most
+  bool stream;                         // the output is too large for the caches
 } pass;
 
-static void plan(pass *p, int64_t mr, int64_t tile, int64_t slack) {
+static void plan(pass *p, int64_t taps, int64_t mr, int64_t tile) {
   window *w = &p->win;
-  int64_t taps = al_max(1, w->taps);
   p->blocks = al_ceil_div(p->chans, al_max(1, DEPTH / taps));
   p->block = al_ceil_div(p->chans, p->blocks);
   p->panels = al_ceil_div(p->rows, mr);
-  int64_t rows = al_min(p->rows, ROWS);
+  int64_t rows = al_min(p->rows, ROWS) * p->parts;
   al_window_cut(w, al_max(4 * tile, al_min(SUMS / rows, WINDOW / p->block)));
   int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
   int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
   splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
   p->task_panels = al_ceil_div(p->panels, splits);
   p->splits = al_ceil_div(p->panels, p->task_panels);
-  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2], tile) + slack;
+  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2], tile) + 2 * tile;
 }
 
 // The pixels of a chunk as vectors into its window: one run over the padded rows, junk between
-// them included, or row by row, whichever has fewer. `pitch[]` are the places of a depth and of
-// a row.
+// them included, or row by row, whichever has fewer. `depth` and `row` are the steps among the
+// sums.
 typedef struct layout {
   int64_t vectors, depth, row;
   bool flat;
@@ -71,6 +84,70 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
   return (layout){each, c->len[1] * wide * lanes, wide * lanes, false};
 }
 
+// Terms of a block, numbered (channel, tap), given where the taps of its first channel lie.
+static void spread(const pass *p, part *q) {
+  for (int64_t k = q->taps; k < p->block * q->taps; k++)
+    q->off[k] = q->off[k - q->taps] + p->win.plane;
+}
+
+// A pass of one part over three axes: a forward convolution, or a gradient of stride 1. `table`
+// holds al_window_table(ax) numbers and plan_size(ax) more.
+static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t tile, int64_t *table) {
+  part *q = p->part;
+  al_window_init(&p->win, ax, table);
+  plan(p, p->win.taps, mr, tile);
+  *q = (part){.taps = p->win.taps, .tap = table + al_window_table(ax)};
+  q->off = q->tap + q->taps;
+  for (int i = 0; i < 3; i++) p->dst[i] = ax[i].dst, p->stride[i] = 1, q->grid[i] = ax[i].grid;
+  for (int64_t t = 0; t < q->taps; t++)
+    q->tap[t] = al_window_tap(&p->win, t), q->off[t] = al_window_offset(&p->win, t);
+  spread(p, q);
+}
+
+// The gradient in the input of a strided convolution: the window holds what all residues read.
+static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t tile,
+                          int64_t *table) {
+  static int64_t zero;
+  window *w = &p->win;
+  int64_t taps = 1;
+  for (int i = 0; i < 3; i++) {
+    int64_t low = INT64_MAX, high = INT64_MIN, most = 0, grid = 0;
+    for (int64_t r = 0; r < cv->stride[i]; r++) {
+      axis a = al_axis_input(cv, i, r);
+      grid = al_max(grid, a.grid), most = al_max(most, a.taps);
+      if (!a.taps) continue;
+      int64_t last = a.base + (a.taps - 1) * a.delta;
+      low = al_min(low, al_min(a.base, last)), high = al_max(high, al_max(a.base, last));
+    }
+    w->ax[i] = (axis){.src = cv->out[i], .grid = grid, .step = 1};
+    w->low[i] = low, w->reach[i] = high - low, w->phases[i] = 1, w->phase[i] = &zero;
+    p->dst[i] = cv->in[i], p->stride[i] = cv->stride[i];
+    taps *= most;
+  }
+  plan(p, taps, mr, tile);
+  int64_t weights = 0;
+  for (int64_t r = 0; r < p->parts; r++) {
+    axis a[3] = {al_axis_input(cv, 0, r / cv->stride[2] / cv->stride[1]),
+                 al_axis_input(cv, 1, r / cv->stride[2] % cv->stride[1]),
+                 al_axis_input(cv, 2, r % cv->stride[2])};
+    part *q = &p->part[r];
+    *q = (part){.taps = a[0].taps * a[1].taps * a[2].taps, .tap = table, .weights = weights};
+    q->off = table + q->taps, table = q->off + p->block * q->taps;
+    weights += p->groups * p->rows * p->chans * q->taps;
+    for (int i = 0; i < 3; i++) q->first[i] = a[i].first, q->grid[i] = a[i].grid;
+    for (int64_t t = 0; t < q->taps; t++) {
+      int64_t j[3] = {t / a[2].taps / a[1].taps, t / a[2].taps % a[1].taps, t % a[2].taps};
+      int64_t tap = 0, off = 0;
+      for (int i = 0; i < 3; i++) {
+        tap = tap * cv->ker[i] + a[i].tap0 + j[i] * a[i].tap_step;
+        off = off * w->size[i] + a[i].base + j[i] * a[i].delta - w->low[i];
+      }
+      q->tap[t] = tap, q->off[t] = off;
+    }
+    spread(p, q);
+  }
+}
+
 #define AL_REAL 32
 #include "conv_gemm.c"
 #define AL_REAL 64
@@ -79,52 +156,81 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
 
 #include "real.h"
 #include "tile.h"
+#include "transpose.h"
 #include "window.h"
 
-// Weights of one row panel of one channel block, (channel, tap) by mr rows.
-static void AL_S(pack)(const pass *p, const real *w, int64_t c0, int64_t c1, int64_t m0,
-                       int64_t m1, real *a) {
-  for (int64_t c = c0; c < c1; c++)
-    for (int64_t t = 0; t < p->win.taps; t++) {
-      const real *s = w + c * p->w_chan + al_window_tap(&p->win, t);
-      for (int64_t m = m0; m < m1; m++) *a++ = s[m * p->w_row];
-    }
+// Packs all weights: part, group, channel block, row panel, (channel, tap), row.
+static void AL_S(pack)(const pass *p, const real *w, real *packed) {
+#pragma omp parallel for collapse(4)
+  for (int64_t r = 0; r < p->parts; r++)
+    for (int64_t g = 0; g < p->groups; g++)
+      for (int64_t b = 0; b < p->blocks; b++)
+        for (int64_t i = 0; i < p->panels; i++) {
+          const part *q = &p->part[r];
+          int64_t c0 = b * p->block, c1 = al_min(p->chans, c0 + p->block);
+          int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
+          real *a = packed + q->weights +
+                    (g * p->rows * p->chans + c0 * p->rows + m0 * (c1 - c0)) * q->taps;
+          for (int64_t c = c0; c < c1; c++)
+            for (int64_t t = 0; t < q->taps; t++) {
+              const real *s = w + g * p->w_group + c * p->w_chan + q->tap[t];
+              for (int64_t m = m0; m < m1; m++) *a++ = s[m * p->w_row];
+            }
+        }
 }
 
-static void AL_S(pack_all)(const pass *p, const real *w, real *a) {
-#pragma omp parallel for collapse(3)
-  for (int64_t g = 0; g < p->groups; g++)
-    for (int64_t b = 0; b < p->blocks; b++)
-      for (int64_t i = 0; i < p->panels; i++) {
-        int64_t c0 = b * p->block, c1 = al_min(p->chans, c0 + p->block);
-        int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
-        real *to = a + (g * p->rows * p->chans + c0 * p->rows + m0 * (c1 - c0)) * p->win.taps;
-        AL_S(pack)(p, w + g * p->w_group, c0, c1, m0, m1, to);
-      }
+// y[x] = v[x] + b, x < n.
+AL_INLINE void AL_S(write_row)(real *y, const real *v, real b, int64_t n, bool stream) {
+  int64_t x = 0;
+  if (stream && n >= LANES) {
+    for (; (uintptr_t)(y + x) % sizeof(rvec); x++) y[x] = v[x] + b;
+    for (; x + LANES <= n; x += LANES) AL_S(stream)(y + x, AL_S(load)(v + x) + b);
+  } else
+    for (; x + LANES <= n; x += LANES) AL_S(store)(y + x, AL_S(load)(v + x) + b);
+  for (; x < n; x++) y[x] = v[x] + b;
 }
 
-// Writes the finished sums of rows m0..m1 of a chunk: dst is the image's first channel of the
-// group.
-static void AL_S(write_out)(const pass *p, const chunk *c, layout l, const real *sums,
-                            int64_t m0, int64_t m1, const real *bias, real *dst) {
-  const axis *a = p->win.ax;
-  int64_t plane = a[0].dst * a[1].dst * a[2].dst, s = a[2].stride;
-  for (int64_t m = m0; m < m1; m++, sums += p->columns) {
-    real b = bias ? bias[m] : 0;
-    for (int64_t d = 0; d < c->len[0]; d++)
-      for (int64_t h = 0; h < c->len[1]; h++) {
-        int64_t row = (a[0].first + (c->at[0] + d) * a[0].stride) * a[1].dst + a[1].first +
-                      (c->at[1] + h) * a[1].stride;
-        real *y = dst + m * plane + row * a[2].dst + a[2].first + c->at[2] * s;
-        const real *v = sums + d * l.depth + h * l.row;
-        int64_t x = 0, n = c->len[2];
-        if (s == 1) {
-          for (; x + LANES <= n; x += LANES) AL_S(store)(y + x, AL_S(load)(v + x) + b);
-          for (; x < n; x++) y[x] = v[x] + b;
-        } else
-          for (; x < n; x++) y[x * s] = v[x] + b;
-      }
+// y[2 x] = even[x], x < n_even, and y[2 x + 1] = odd[x], x < n_odd = n_even or n_even - 1.
+AL_INLINE void AL_S(interleave)(real *y, const real *even, const real *odd, int64_t n_even,
+                                int64_t n_odd) {
+  int64_t x = 0;
+  for (; x + LANES <= n_odd; x += LANES) {
+    rvec lo, hi;
+    AL_S(zip)(AL_S(load)(even + x), AL_S(load)(odd + x), &lo, &hi);
+    AL_S(store)(y + 2 * x, lo), AL_S(store)(y + 2 * x + LANES, hi);
   }
+  for (; x < n_odd; x++) y[2 * x] = even[x], y[2 * x + 1] = odd[x];
+  if (n_even > n_odd) y[2 * x] = even[x];
+}
+
+// Writes the finished sums of rows m0..m1 of a chunk, (part, row, column), rows and parts
+// `columns` and `size` apart. dst is the image's first channel of the group.
+static __attribute__((noinline)) void AL_S(write_out)(const pass *p, const chunk *c, layout l,
+                                                      const real *sums, int64_t size,
+                                                      int64_t m0, int64_t m1, const real *bias,
+                                                      real *dst) {
+  int64_t plane = p->dst[0] * p->dst[1] * p->dst[2], s = p->stride[2];
+  for (int64_t m = m0; m < m1; m++, sums += p->columns)
+    for (int64_t r = 0; r < p->parts; r += s) {
+      const part *q = &p->part[r];
+      int64_t len[2], n[2] = {0};
+      for (int i = 0; i < 2; i++) len[i] = al_min(c->len[i], q->grid[i] - c->at[i]);
+      for (int64_t d = 0; d < len[0]; d++)
+        for (int64_t h = 0; h < len[1]; h++) {
+          int64_t z = q->first[0] + (c->at[0] + d) * p->stride[0];
+          int64_t row = z * p->dst[1] + q->first[1] + (c->at[1] + h) * p->stride[1];
+          real *y = dst + m * plane + row * p->dst[2] + c->at[2] * s;
+          const real *v = sums + r * size + d * l.depth + h * l.row, *both[2] = {v, v};
+          for (int64_t f = 0; f < s; f++) {
+            int64_t len_w = al_max(0, al_min(c->len[2], q[f].grid[2] - c->at[2]));
+            if (s == 1) AL_S(write_row)(y, v, bias ? bias[m] : 0, len_w, p->stream);
+            else if (s == 2) both[q[f].first[2]] = v + f * size, n[q[f].first[2]] = len_w;
+            else
+              for (int64_t x = 0; x < len_w; x++) y[q[f].first[2] + x * s] = v[f * size + x];
+          }
+          if (s == 2) AL_S(interleave)(y, both[0], both[1], n[0], n[1]);
+        }
+    }
 }
 
 // A thread's workspace.
@@ -133,12 +239,11 @@ typedef struct AL_S(bench) {
   int64_t *base;
 } AL_S(bench);
 
-// One task: box `box` of image n, group g, row range `part`. src and dst are whole tensors.
-static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t part,
-                       const real *src, const real *packed, const int64_t *off,
-                       const real *bias, real *dst, AL_S(bench) t) {
+// One task: box `box` of image n, group g, row range `range`. src and dst are whole tensors.
+static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t range,
+                       const real *src, const real *packed, const real *bias, real *dst,
+                       AL_S(bench) t) {
   const window *w = &p->win;
-  const axis *a = w->ax;
   chunk c = al_window_chunk(w, box);
   layout l = lay_out(w, &c, LANES);
   int64_t vectors = al_round_up(l.vectors, NV), wide = al_ceil_div(c.len[2], LANES);
@@ -148,68 +253,70 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
         l.flat ? u * LANES
                : (r / c.len[1] * w->size[1] + r % c.len[1]) * w->size[2] + u % wide * LANES;
   }
-  int64_t i0 = part * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
+  int64_t i0 = range * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
   int64_t first = AL_S(panel)(p->rows, i0), last = AL_S(panel)(p->rows, i1);
-  int64_t plane = a[0].src * a[1].src * a[2].src;
+  int64_t plane = w->ax[0].src * w->ax[1].src * w->ax[2].src,
+          size = (last - first) * p->columns;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
-    int64_t c1 = al_min(p->chans, c0 + p->block), kc = (c1 - c0) * w->taps;
-    for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
-    (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
-    const real *block = packed + (g * p->rows * p->chans + c0 * p->rows) * w->taps;
-    for (int64_t v = 0; v < vectors; v += NV) {
-      const real *b[NV];
-      for (int j = 0; j < NV; j++) b[j] = t.win + t.base[v + j];
-      for (int64_t i = i0; i < i1; i++) {
-        int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
-        AL_S(tile)
-        ((int)(m1 - m0), kc, block + m0 * kc, b, off,
-         t.sums + (m0 - first) * p->columns + v * LANES, p->columns, c0 > 0);
+    int64_t c1 = al_min(p->chans, c0 + p->block);
+    for (int64_t k = c0; k < c1; k++)
+      AL_S(window_fill)
+      (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
+    for (int64_t r = 0; r < p->parts; r++) {
+      const part *q = &p->part[r];
+      int64_t kc = (c1 - c0) * q->taps;
+      const real *block =
+          packed + q->weights + (g * p->rows * p->chans + c0 * p->rows) * q->taps;
+      for (int64_t v = 0; v < vectors; v += NV) {
+        const real *b[NV];
+        for (int j = 0; j < NV; j++) b[j] = t.win + t.base[v + j];
+        for (int64_t i = i0; i < i1; i++) {
+          int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
+          AL_S(tile)
+          ((int)(m1 - m0), kc, block + m0 * kc, b, q->off,
+           t.sums + r * size + (m0 - first) * p->columns + v * LANES, p->columns, c0 > 0);
+        }
       }
     }
   }
-  int64_t outs = a[0].dst * a[1].dst * a[2].dst;
+  int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
   AL_S(write_out)
-  (p, &c, l, t.sums, first, last, bias ? bias + g * p->rows : NULL,
+  (p, &c, l, t.sums, size, first, last, bias ? bias + g * p->rows : NULL,
    dst + (n * p->groups + g) * p->rows * outs);
 }
 
-// Runs a pass. The axes may have no taps at all: the output is then the bias.
-static int AL_S(run)(pass *p, const axis *ax, const real *src, const real *w, const real *bias,
+// Runs a planned pass; `taps` are those of the weight.
+static int AL_S(run)(pass *p, int64_t taps, const real *src, const real *w, const real *bias,
                      real *dst) {
-  int64_t *table = al_alloc((size_t)al_max(1, al_window_table(ax)) * sizeof *table);
-  if (!table) return -1;
-  al_window_init(&p->win, ax, table);
-  plan(p, MR, NV * LANES, 2 * NV * LANES);
-  int64_t threads = omp_get_max_threads(), taps = p->win.taps;
+  int64_t threads = omp_get_max_threads(),
+          boxes = p->win.chunks[0] * p->win.chunks[1] * p->win.chunks[2];
   int64_t lead = al_round_up(p->block * p->win.plane + p->columns,
                              64); // the last tile reads past the window
-  int64_t sums = al_round_up(al_min(p->rows, p->task_panels * MR) * p->columns, 64);
-  real *packed =
-      al_alloc((size_t)al_max(1, p->groups * p->rows * p->chans * taps) * sizeof *packed);
-  real *room = al_alloc((size_t)(threads * (lead + sums)) * sizeof *room);
-  int64_t *off = al_alloc((size_t)(p->block * taps + threads * p->columns + 1) * sizeof *off);
-  int bad = !packed || !room || !off ? -1 : 0;
+  int64_t rows = al_min(p->rows, p->task_panels * MR) * p->parts;
+  int64_t room = lead + al_round_up(rows * p->columns, 64);
+  real *packed = al_alloc((size_t)(p->groups * p->rows * p->chans * taps) * sizeof *packed);
+  real *own = al_alloc((size_t)(threads * room) * sizeof *own);
+  int64_t *base = al_alloc((size_t)(threads * p->columns) * sizeof *base);
+  int bad = !packed || !own || !base ? -1 : 0;
   if (!bad) {
-    for (int64_t k = 0; k < p->block * taps; k++)
-      off[k] = k / taps * p->win.plane + al_window_offset(&p->win, k % taps);
-    AL_S(pack_all)(p, w, packed);
-    int64_t boxes = p->win.chunks[0] * p->win.chunks[1] * p->win.chunks[2];
+    int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
+    p->stream = p->n * p->groups * p->rows * outs * (int64_t)sizeof *dst > STREAM;
+    AL_S(pack)(p, w, packed);
 #pragma omp parallel
     {
       int64_t id = omp_get_thread_num();
-      AL_S(bench)
-      t = {room + id * (lead + sums), room + id * (lead + sums) + lead,
-           off + p->block * taps + id * p->columns};
+      AL_S(bench) t = {own + id * room, own + id * room + lead, base + id * p->columns};
       memset(t.win, 0, (size_t)lead * sizeof *t.win);
 #pragma omp for collapse(4) schedule(dynamic)
       for (int64_t n = 0; n < p->n; n++)
         for (int64_t g = 0; g < p->groups; g++)
           for (int64_t box = 0; box < boxes; box++)
-            for (int64_t part = 0; part < p->splits; part++)
-              AL_S(task)(p, n, g, box, part, src, packed, off, bias, dst, t);
+            for (int64_t range = 0; range < p->splits; range++)
+              AL_S(task)(p, n, g, box, range, src, packed, bias, dst, t);
+      al_stream_end();
     }
   }
-  al_release(off), al_release(room), al_release(packed), al_release(table);
+  al_release(base), al_release(own), al_release(packed);
   return bad;
 }
 
@@ -218,36 +325,48 @@ int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, 
   int64_t taps = al_volume(cv->ker), cg = cv->c / cv->groups, kg = cv->k / cv->groups;
   axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
   al_axis_join(ax);
+  part one;
   pass p = {.n = cv->n,
             .groups = cv->groups,
             .rows = kg,
             .chans = cg,
+            .parts = 1,
+            .part = &one,
             .w_row = cg * taps,
             .w_chan = taps,
             .w_group = kg * cg * taps};
-  return AL_S(run)(&p, ax, x, w, b, y);
+  int64_t *table =
+      al_alloc((size_t)(al_window_table(ax) + taps + al_max(taps, DEPTH)) * sizeof *table);
+  if (!table) return -1;
+  plan_one(&p, ax, MR, NV * LANES, table);
+  int bad = AL_S(run)(&p, taps, x, w, b, y);
+  al_release(table);
+  return bad;
 }
 
 int AL_R(al_conv_gemm_input)(const al_conv *cv, const real *gy, const real *w, real *gx) {
   int64_t taps = al_volume(cv->ker), cg = cv->c / cv->groups, kg = cv->k / cv->groups;
-  int64_t r[3];
-  for (r[0] = 0; r[0] < cv->stride[0]; r[0]++)
-    for (r[1] = 0; r[1] < cv->stride[1]; r[1]++)
-      for (r[2] = 0; r[2] < cv->stride[2]; r[2]++) {
-        axis ax[3];
-        for (int i = 0; i < 3; i++) ax[i] = al_axis_input(cv, i, r[i]);
-        if (!ax[0].grid || !ax[1].grid || !ax[2].grid) continue;
-        al_axis_join(ax);
-        pass p = {.n = cv->n,
-                  .groups = cv->groups,
-                  .rows = cg,
-                  .chans = kg,
-                  .w_row = taps,
-                  .w_chan = cg * taps,
-                  .w_group = kg * cg * taps};
-        if (AL_S(run)(&p, ax, gy, w, NULL, gx)) return -1;
-      }
-  return 0;
+  int64_t parts = al_volume(cv->stride);
+  axis ax[3] = {al_axis_input(cv, 0, 0), al_axis_input(cv, 1, 0), al_axis_input(cv, 2, 0)};
+  pass p = {.n = cv->n,
+            .groups = cv->groups,
+            .rows = cg,
+            .chans = kg,
+            .parts = parts,
+            .w_row = taps,
+            .w_chan = cg * taps,
+            .w_group = kg * cg * taps};
+  int64_t size = al_window_table(ax) + taps + al_max(taps, DEPTH) * parts;
+  int64_t *table = al_alloc((size_t)size * sizeof *table);
+  p.part = al_alloc((size_t)parts * sizeof *p.part);
+  int bad = !table || !p.part ? -1 : 0;
+  if (!bad && parts == 1) {
+    al_axis_join(ax);
+    plan_one(&p, ax, MR, NV * LANES, table);
+  } else if (!bad) plan_residues(&p, cv, MR, NV * LANES, table);
+  if (!bad) bad = AL_S(run)(&p, taps, gy, w, NULL, gx);
+  al_release(p.part), al_release(table);
+  return bad;
 }
 
 #undef AL_REAL

@@ -15,6 +15,10 @@
 // Included once per pass, hence no guard.
 #include "kernel.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #undef real
 #undef rvec
 #undef ireal
@@ -54,9 +58,6 @@ AL_INLINE ivec AL_S(choose_int)(ivec mask, ivec a, ivec b) { return (mask & a) |
 
 // Lanes lo..hi of the vector at p, the others 0; and lanes 0..n stored. Nothing outside is
 // touched.
-#if AL_BYTES > 16 && (defined(__AVX2__) || defined(__AVX512F__))
-#include <immintrin.h>
-#endif
 AL_INLINE rvec AL_S(load_part)(const real *p, int64_t lo, int64_t hi) {
 #if AL_BYTES == 64 && AL_REAL == 32 && defined(__AVX512F__)
   return (rvec)_mm512_maskz_loadu_ps((__mmask16)((1u << hi) - (1u << lo)), p);
@@ -80,3 +81,25 @@ AL_INLINE void AL_S(store_part)(real *p, int64_t n, rvec v) {
   for (int64_t i = 0; i < n; i++) p[i] = v[i];
 #endif
 }
+
+// A store past the caches, for outputs too large to be still there when they are read: p is
+// aligned to the vector. al_stream_end() comes before other threads may read.
+AL_INLINE void AL_S(stream)(real *p, rvec v) {
+#if AL_BYTES == 64 && defined(__AVX512F__)
+  _mm512_stream_si512((void *)p, (__m512i)v);
+#elif AL_BYTES == 32 && defined(__AVX2__)
+  _mm256_stream_si256((__m256i *)p, (__m256i)v);
+#elif AL_BYTES == 16 && defined(__x86_64__)
+  _mm_stream_si128((__m128i *)p, (__m128i)v);
+#else
+  AL_S(store)(p, v);
+#endif
+}
+#ifndef AL_STREAM_END
+#define AL_STREAM_END
+AL_INLINE void al_stream_end(void) {
+#if defined(__x86_64__)
+  _mm_sfence();
+#endif
+}
+#endif

@@ -82,6 +82,24 @@ AL_INLINE void AL_S(transpose)(rvec r[LANES]) {
 #endif
 }
 
+// a0 b0 a1 b1 ..., the low and the high half.
+AL_INLINE void AL_S(zip)(rvec a, rvec b, rvec *lo, rvec *hi) {
+#if AL_REAL == 64
+  al_vd l = AL_SHUFFLE(a, b, AL_DOUBLE_LO), h = AL_SHUFFLE(a, b, AL_DOUBLE_HI);
+#else
+  al_vd l = (al_vd)AL_SHUFFLE(a, b, AL_FLOAT_LO), h = (al_vd)AL_SHUFFLE(a, b, AL_FLOAT_HI);
+#endif
+  // l and h hold pairs of 16-byte pieces: piece p of l comes before piece p of h.
+#if AL_BYTES == 16
+  *lo = (rvec)l, *hi = (rvec)h;
+#elif AL_BYTES == 32
+  *lo = (rvec)AL_SHUFFLE(l, h, AL_PIECE_LO), *hi = (rvec)AL_SHUFFLE(l, h, AL_PIECE_HI);
+#else
+  *lo = (rvec)AL_SHUFFLE(l, h, 0, 1, 8, 9, 2, 3, 10, 11);
+  *hi = (rvec)AL_SHUFFLE(l, h, 4, 5, 12, 13, 6, 7, 14, 15);
+#endif
+}
+
 // to[c * ld_to + r] = from[r * ld + c] for r < rows, c < cols, any sizes. Writes whole vectors:
 // up to LANES - 1 numbers after each column's rows are overwritten with junk, those of the
 // columns to come being written later; the caller leaves that much room after the last.

@@ -197,8 +197,8 @@ AL_INLINE void AL_S(window_row)(real *d, const real *s, int64_t size, int64_t u0
 
 // Copies the window of one channel for one chunk: d gets w->plane numbers, s is the channel's
 // source.
-AL_UNUSED static void AL_S(window_fill)(const window *w, const chunk *ch, const real *s,
-                                        real *d) {
+AL_UNUSED static __attribute__((noinline)) void
+AL_S(window_fill)(const window *w, const chunk *ch, const real *s, real *d) {
   const axis *a = w->ax;
   int64_t u0[3];
   for (int i = 0; i < 3; i++) u0[i] = w->low[i] + ch->at[i] * a[i].step;
