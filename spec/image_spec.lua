@@ -325,6 +325,49 @@ describe("BMP and PNM", function()
   end)
 end)
 
+describe("pictures of others", function()
+  -- What Pillow writes, and the values it reads from it, as raw int32.
+  local SCRIPT = [[
+from PIL import Image
+import numpy as np, sys
+im, out = Image.open(sys.argv[1]).convert('RGB'), sys.argv[2]
+gray = im.convert('L')
+deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 200)
+for name, img, as_, options in (
+    ('rgb.jpg', im, 0, dict(quality=90)), ('progressive.jpg', im, 0, dict(progressive=True)),
+    ('444.jpg', im, 0, dict(subsampling=0)), ('422.jpg', im, 0, dict(subsampling=1)),
+    ('gray.jpg', gray, 0, {}), ('cmyk.jpg', im.convert('CMYK'), 'RGB', {}),
+    ('palette.png', im.convert('P', palette=Image.ADAPTIVE), 'RGB', {}),
+    ('bit.png', im.convert('1'), 'L', {}), ('ga.png', im.convert('LA'), 0, {}),
+    ('rgba.png', im.convert('RGBA'), 0, {}), ('deep.png', deep, 0, {}),
+    ('rgb.bmp', im, 0, {}), ('rgb.ppm', im, 0, {}), ('gray.pgm', gray, 0, {})):
+  img.save(out + name, **options)
+  back = Image.open(out + name)
+  a = np.asarray(back.convert(as_) if as_ else back)
+  a = a[:, :, None] if a.ndim == 2 else a
+  open(out + name + '.raw', 'wb').write(a.transpose(2, 0, 1).astype('<i4').tobytes())
+  print(name)
+]]
+
+  it("are read to the bit as Pillow reads them", function()
+    if os.execute "/usr/bin/python3 -c 'import PIL, numpy' 2>/dev/null" ~= true then
+      return pending "python3-pil is not installed"
+    end
+    local path, script, out = tmp ".png", write(tmp ".py", SCRIPT), tmp "-"
+    image.save(path, smooth(3, 67, 101))
+    local pipe, count = io.popen(("/usr/bin/python3 %s %s %s"):format(script, path, out)), 0
+    for name in pipe:lines() do
+      made[#made + 1] = out .. name
+      made[#made + 1] = out .. name .. ".raw"
+      local x = image.load(out .. name):to "int32"
+      assert.is_true(x:bytes() == read(out .. name .. ".raw"), name)
+      count = count + 1
+    end
+    pipe:close()
+    assert.equal(14, count)
+  end)
+end)
+
 describe("damaged pictures", function()
   local png = image.encode(noise(3, 20, 30), "png")
   local png16 = image.encode(noise(2, 20, 30):to "int32" * 250, "png")

@@ -81,6 +81,12 @@ describe("a run", function()
     assert.equal(0, run:paired("b", "none", "f1").n)
   end)
 
+  it("finds a data set given directly or by the folder around it", function()
+    local run = start({}, { "--out", folder(), "--data", "spec" })
+    assert.equal("spec/data", run:data_dir "data")
+    assert.equal("spec", run:data_dir "none")
+  end)
+
   it("runs the arms of a list in its order", function()
     local run, order = start({}, { "--out", folder() }), ""
     for name in run:arms { { "z", print }, { "a", print } } do order = order .. name end

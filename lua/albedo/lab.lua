@@ -107,6 +107,15 @@ end
 --- The path of a file in the run folder.
 function Run:path(name) return self.dir .. "/" .. name end
 
+--- The folder of a data set: --data itself, or the one of that name in it; nil when --data was
+-- not given.
+function Run:data_dir(name)
+  local dir = self.options.data
+  if not dir then return nil end
+  local inside = dir .. "/" .. name
+  return exists(inside) and inside or dir
+end
+
 -- ---- seeds and arms -------------------------------------------------------------------------
 
 --- for seed in run:seeds() do ... end: seeds the generator, and writes the metrics so far after
