@@ -106,5 +106,33 @@ describe("models", function()
       assert.same({}, net.report.unexpected)
       assert.same({ 1, 1000 }, al.no_grad(net:eval(), picture(1, 96)).shape)
     end)
+
+    -- Class numbers of ImageNet-1k, from 1: 461 breakwater, 510 confectionery.
+    it("know a breakwater and a sweet shop: " .. name, function()
+      local path = "../shared/weights/" .. name .. ".safetensors"
+      local photos = "../shared/data/copymove_fau/tampered/"
+      local file = io.open(path) and io.open(photos .. "barrier.png")
+      if not file then return pending(path .. " or the photographs are absent") end
+      file:close()
+      local net = models[name] { weights = path }:eval()
+      local x = models.preprocess { photos .. "barrier.png", photos .. "supermarket.png" }
+      assert.same({ 2, 3, 224, 224 }, x.shape)
+      local chances, classes = al.no_grad(net, x):softmax(2):topk(1, 2)
+      assert.same({ { 461 }, { 510 } }, classes:totable())
+      assert.is_true(chances:min():item() > 0.8)
+    end)
   end
+
+  it("preprocess scales, cuts the middle out and normalises", function()
+    local x = al.zeros(3, 40, 20)
+    x[{ {}, { 16, 25 }, {} }] = 1
+    local y = models.preprocess(x,
+      { size = 10, margin = 1, mean = { 0, 0, 0 }, std = { 1, 1, 2 } })
+    assert.same({ 1, 3, 10, 10 }, y.shape)
+    assert.near(1, y[{ 1, 1, 5, 5 }]:item(), 1e-6)
+    assert.near(0.5, y[{ 1, 3, 5, 5 }]:item(), 1e-6)
+    assert.near(0, y[{ 1, 1, 1, 5 }]:item(), 1e-6)
+    local gray = models.preprocess(al.full({ 1, 300, 300 }, 255, { dtype = "uint8" }))
+    assert.near((1 - 0.485) / 0.229, gray[{ 1, 1, 100, 100 }]:item(), 1e-5)
+  end)
 end)

@@ -14,4 +14,7 @@ end
 function models.squeezenet1_0(opts) return require "albedo.models.squeezenet"(opts) end
 function models.mobilenet_v2(opts) return require "albedo.models.mobilenet"(opts) end
 
+--- Pictures as a batch for these networks: see albedo.models.preprocess.
+function models.preprocess(...) return require "albedo.models.preprocess"(...) end
+
 return models
