@@ -1,6 +1,7 @@
 /* resample.c: resizing by separable filters, one dim at a time: nearest, linear, cubic, area,
  * antialiased. Along a dim the result is a sparse matrix times x; the gradient is its
  * transpose, so both are ops. */
+#include "../kernel/resample.h"
 #include "op.h"
 #include <math.h>
 #include <string.h>
@@ -85,89 +86,118 @@ static void fill_taps(taps *f, int mode, bool align, bool antialias) {
   }
 }
 
-/* The table for `in` -> `out` entries, its memory in tensors of the open frame. */
+/* Table of zeros for `out` outputs of at most `width` taps, in tensors of the open frame. */
+static int room_for(taps *f, int64_t in, int64_t out, int64_t width) {
+  int64_t two[] = {2, out}, all[] = {out, width};
+  al_tensor *spans = al_zeros(AL_INT64, 2, two), *weights = al_zeros(AL_FLOAT64, 2, all);
+  if (!spans || !weights) return -1;
+  *f =
+      (taps){in, out, width, al_data(spans), (int64_t *)al_data(spans) + out, al_data(weights)};
+  return 0;
+}
+
+/* The table for `in` -> `out` entries. */
 static int make_taps(taps *f, int64_t in, int64_t out, const char *mode, bool align,
                      bool antialias) {
   int m = mode_of(mode);
   if (m < 0) return -1;
-  if (in < 1 || out < 1)
+  if (in < 1 || out < 1 || in > INT32_MAX || out > INT32_MAX)
     return al_fail("sizes must be at least 1, got %lld to %lld", (long long)in, (long long)out);
-  *f = (taps){.in = in, .out = out};
   double ratio = in > out ? (double)in / (double)out : 1;
-  f->width = (int64_t)ceil(ratio * (m == CUBIC ? 4 : 2)) + 3;
-  int64_t two[] = {2, out}, all[] = {out, f->width};
-  al_tensor *spans = al_zeros(AL_INT64, 2, two), *weights = al_zeros(AL_FLOAT64, 2, all);
-  if (!spans || !weights) return -1;
-  f->start = al_data(spans);
-  f->count = f->start + out;
-  f->weight = al_data(weights);
+  if (room_for(f, in, out, (int64_t)ceil(ratio * (m == CUBIC ? 4 : 2)) + 3)) return -1;
   fill_taps(f, m, align, antialias);
+  return 0;
+}
+
+/* The transposed table: outputs of f that read an input follow one another. */
+static int transpose_taps(const taps *f, taps *to) {
+  taps span;
+  if (room_for(&span, f->out, f->in, 1)) return -1;
+  int64_t width = 1;
+  for (int64_t i = 0; i < f->out; i++)
+    for (int64_t j = f->start[i]; j < f->start[i] + f->count[i]; j++) {
+      if (span.count[j] == 0) span.start[j] = i;
+      span.count[j] = i - span.start[j] + 1;
+      if (span.count[j] > width) width = span.count[j];
+    }
+  if (room_for(to, f->out, f->in, width)) return -1;
+  to->start = span.start;
+  to->count = span.count;
+  for (int64_t i = 0; i < f->out; i++)
+    for (int64_t t = 0; t < f->count[i]; t++) {
+      int64_t j = f->start[i] + t;
+      to->weight[j * width + i - span.start[j]] += f->weight[i * f->width + t];
+    }
+  return 0;
+}
+
+/* The table as the kernel wants it: taps of all outputs side by side, no wider than needed. */
+static int make_filter(const taps *f, al_dtype d, al_filter *to) {
+  int64_t width = 1;
+  for (int64_t i = 0; i < f->out; i++) width = f->count[i] > width ? f->count[i] : width;
+  int64_t table[] = {width, f->out};
+  al_tensor *index = al_zeros(AL_INT32, 2, table), *weight = al_zeros(d, 2, table);
+  al_tensor *count = al_empty(AL_INT32, 1, &f->out);
+  if (!index || !weight || !count) return -1;
+  int32_t *at = al_data(index), *n = al_data(count);
+  for (int64_t i = 0; i < f->out; i++) {
+    n[i] = (int32_t)f->count[i];
+    for (int64_t t = 0; t < f->count[i]; t++) {
+      at[t * f->out + i] = (int32_t)(f->start[i] + t);
+      al_set(weight, t * f->out + i, f->weight[i * f->width + t]);
+    }
+  }
+  *to = (al_filter){f->in, f->out, width, at, n, al_data(weight)};
   return 0;
 }
 
 /* ---- applying it ---- */
 
 typedef struct job {
-  const taps *f;
+  const al_filter *f;
   int64_t inner;
   const void *from;
   void *to;
+  bool single;
 } job;
 
-/* x as (outer, in, inner) -> y (outer, out, inner), and back: outer entries [begin, end). */
-#define APPLY(T)                                                                           \
-  static void resample_##T(int64_t begin, int64_t end, void *arg) {                        \
-    const job *j = arg;                                                                    \
-    const taps *f = j->f;                                                                  \
-    for (int64_t i = begin * f->out; i < end * f->out; i++) {                              \
-      const T *x =                                                                         \
-          (const T *)j->from + (i / f->out * f->in + f->start[i % f->out]) * j->inner;     \
-      const double *w = f->weight + i % f->out * f->width;                                 \
-      T *restrict y = (T *)j->to + i * j->inner;                                           \
-      for (int64_t k = 0; k < j->inner; k++) y[k] = (T)w[0] * x[k];                        \
-      for (int64_t t = 1; t < f->count[i % f->out]; t++)                                   \
-        for (int64_t k = 0; k < j->inner; k++) y[k] += (T)w[t] * x[t * j->inner + k];      \
-    }                                                                                      \
-  }                                                                                        \
-  static void resample_back_##T(int64_t begin, int64_t end, void *arg) {                   \
-    const job *j = arg;                                                                    \
-    const taps *f = j->f;                                                                  \
-    for (int64_t i = begin * f->out; i < end * f->out; i++) {                              \
-      T *restrict x = (T *)j->to + (i / f->out * f->in + f->start[i % f->out]) * j->inner; \
-      const double *w = f->weight + i % f->out * f->width;                                 \
-      const T *y = (const T *)j->from + i * j->inner;                                      \
-      for (int64_t t = 0; t < f->count[i % f->out]; t++)                                   \
-        for (int64_t k = 0; k < j->inner; k++) x[t * j->inner + k] += (T)w[t] * y[k];      \
-    }                                                                                      \
+/* x as (outer, in, inner) -> y (outer, out, inner): the outer entries [begin, end). */
+static void apply_piece(int64_t begin, int64_t end, void *arg) {
+  const job *j = arg;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t x = i * j->f->in * j->inner, y = i * j->f->out * j->inner;
+    if (j->single)
+      AL_SELECT(al_resample)
+          .apply_f32(j->f, j->inner, (const float *)j->from + x, (float *)j->to + y);
+    else
+      AL_SELECT(al_resample)
+          .apply_f64(j->f, j->inner, (const double *)j->from + x, (double *)j->to + y);
   }
-APPLY(float)
-APPLY(double)
+}
 
 /* Resizes dim of x from its size to `size` (or back: from the filter's output to its input,
-   `size`). */
+ * `size`). */
 static int along(al_call *c, bool back) {
   al_tensor *x = ARG_T(0);
   int d;
   int64_t shape[AL_MAX_DIMS], size = ARG_I(2);
-  taps f;
-  if (!al_is_float(x->dtype)) return al_fail("needs a floating tensor");
+  taps f, transposed;
+  al_filter filter;
+  al_dtype dtype = (al_dtype)x->dtype;
+  if (!al_is_float(dtype)) return al_fail("needs a floating tensor");
   if (al_dim(ARG_I(1), x->ndim, &d)) return -1;
-  if (make_taps(&f, back ? size : x->shape[d], back ? x->shape[d] : size, c->a[3].s, ARG_B(4),
-                ARG_B(5)))
-    return -1;
+  int64_t in = back ? size : x->shape[d], out = back ? x->shape[d] : size;
+  if (make_taps(&f, in, out, c->a[3].s, ARG_B(4), ARG_B(5))) return -1;
+  if (back && transpose_taps(&f, &transposed)) return -1;
+  if (make_filter(back ? &transposed : &f, dtype, &filter)) return -1;
   memcpy(shape, x->shape, sizeof shape);
   shape[d] = size;
-  int64_t outer = al_product(d, shape);
-  al_tensor *y = back ? al_zeros((al_dtype)x->dtype, x->ndim, shape)
-                      : al_empty((al_dtype)x->dtype, x->ndim, shape);
-  if (!(x = al_dense(x, (al_dtype)x->dtype)) || !y) return -1;
-  job j = {&f, al_product(x->ndim - d - 1, shape + d + 1), al_data(x), al_data(y)};
-  int64_t grain = 1 + (1 << 14) / ((f.in + f.out) * j.inner + 1);
-  bool single = x->dtype == AL_FLOAT32;
-  al_parallel(outer, grain,
-              back ? (single ? resample_back_float : resample_back_double)
-                   : (single ? resample_float : resample_double),
-              &j);
+  al_tensor *y = al_empty(dtype, x->ndim, shape);
+  if (!(x = al_dense(x, dtype)) || !y) return -1;
+  int64_t inner = al_product(x->ndim - d - 1, shape + d + 1);
+  job j = {&filter, inner, al_data(x), al_data(y), dtype == AL_FLOAT32};
+  int64_t work = (in + out) * inner * filter.width + 1;
+  al_parallel(inner ? al_product(d, shape) : 0, 1 + (1 << 15) / work, apply_piece, &j);
   return al_ret(c, y);
 }
 
@@ -210,8 +240,10 @@ static int interpolate_forward(al_call *c) {
   if (HAS(1) && c->a[1].ints.n != 1 && c->a[1].ints.n != n)
     return al_fail("size has %d entries, needs 1 or %d", c->a[1].ints.n, n);
   if (mode_of(mode) < 0) return -1;
-  for (int grow = 0; grow < 2; grow++) /* what shrinks first leaves less to do */
-    for (int d = 2; y && d < x->ndim; d++) {
+  /* What shrinks goes first, leading dims before the last; what grows goes from the last. */
+  for (int grow = 0; grow < 2; grow++)
+    for (int k = 2; y && k < x->ndim; k++) {
+      int d = grow ? x->ndim + 1 - k : k;
       int64_t in = x->shape[d];
       int64_t out = HAS(1) ? c->a[1].ints.v[c->a[1].ints.n == 1 ? 0 : d - 2]
                            : (int64_t)floor((double)in * ARG_F(2));
