@@ -69,12 +69,10 @@ static void AL_S(dots)(const void *g, const void *w, const void *x, int64_t n, d
                        double *sum) {
   for (int64_t i = 0; i < n; i += BLOCK) {
     int64_t len = al_min(n - i, BLOCK);
-    if (w)
-      AL_S(dots_of)
-      ((const real *)g + i, (const real *)w + i, (const real *)x + i, len, (real)mid, sum,
-       true);
-    else
-      AL_S(dots_of)((const real *)g + i, NULL, (const real *)x + i, len, (real)mid, sum, false);
+    if (w) AL_S(dots_of)
+    ((const real *)g + i, (const real *)w + i, (const real *)x + i, len, (real)mid, sum, true);
+    else AL_S(dots_of)((const real *)g + i, NULL, (const real *)x + i, len, (real)mid, sum,
+                       false);
   }
 }
 
@@ -108,10 +106,13 @@ static void AL_S(blend)(const void *grad, const void *weight, const void *from, 
     for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] + b * (x[i] - m) + c;
 }
 
-static void AL_S(gather)(const void *grad, const void *from, double *restrict gw,
-                         double *restrict gb, int64_t n, double mean, double scale) {
+static void AL_S(gather)(const void *grad, const void *from, void *weight, void *bias,
+                         int64_t n, double mean, double scale) {
   const real *g = grad, *x = from, m = (real)mean, a = (real)scale;
-  for (int64_t i = 0; gw && i < n; i++) gw[i] += (double)(g[i] * (x[i] - m) * a);
-  for (int64_t i = 0; gb && i < n; i++) gb[i] += (double)g[i];
+  real *restrict gw = weight, *restrict gb = bias;
+  for (int64_t i = 0; i < n; i++) {
+    gw[i] += g[i] * (x[i] - m) * a;
+    gb[i] += g[i];
+  }
 }
 #endif

@@ -22,8 +22,8 @@ typedef struct al_norm_loops {
   /* gx = a g w + b (x - mean) + c; w may be NULL (ones) */
   void (*blend)(const void *g, const void *w, const void *x, void *gx, int64_t n, double mean,
                 double a, double b, double c);
-  /* gw += g (x - mean) a, gb += g; double sums; either may be NULL */
-  void (*gather)(const void *g, const void *x, double *gw, double *gb, int64_t n, double mean,
+  /* gw += g (x - mean) a, gb += g */
+  void (*gather)(const void *g, const void *x, void *gw, void *gb, int64_t n, double mean,
                  double a);
 } al_norm_loops;
 

@@ -110,7 +110,7 @@ static void product_piece(int64_t begin, int64_t end, void *arg) {
   }
 }
 
-/* Pieces of one product: at most 8 along its longer side, none below 64 rows or columns. */
+/* Pieces of one product: at most 8 along its longer side, none below 128 rows or columns. */
 static void run_products(products *q) {
   int64_t batch = al_product(q->nbatch, q->shape), work = q->m * q->n * q->k;
   if (batch * q->m * q->n == 0) return;
@@ -121,7 +121,7 @@ static void run_products(products *q) {
   q->cols = q->n;
   if (batch < 8 && work >= 1 << 18) {
     int64_t side = q->m >= q->n ? q->m : q->n, part = (pieces(side, 8) + 15) / 16 * 16;
-    if (part < 64) part = 64;
+    if (part < 128) part = 128;
     if (q->m >= q->n) q->rows = part;
     else q->cols = part;
   }

@@ -422,11 +422,13 @@ AL_OP(instance_norm, .sig = "x:T weight:T? bias:T? {eps:num=1e-5} -> T", .save =
 
 typedef struct rows {
   const al_norm_loops *k;
-  int64_t rows, d, size, chunk;
+  int64_t rows, d, size;
   const char *x, *g, *w, *b;
   char *y;
-  double *mean, *rstd, eps, *part; /* part: (chunks, 2, d) sums for gw and gb */
+  double *mean, *rstd, eps;
+  char *part; /* (chunks, 2, d): sums for gw and gb */
 } rows;
+enum { CHUNK = 64 }; /* rows whose share of gw and gb is summed in the element type */
 
 static void layer_rows(int64_t begin, int64_t end, void *arg) {
   const rows *q = arg;
@@ -448,15 +450,14 @@ static void layer_rows(int64_t begin, int64_t end, void *arg) {
 static void layer_back(int64_t begin, int64_t end, void *arg) {
   const rows *q = arg;
   for (int64_t t = begin; t < end; t++) {
-    double *gw = q->part + t * 2 * q->d;
-    memset(gw, 0, (size_t)(2 * q->d) * sizeof *gw);
-    for (int64_t i = t * q->chunk; i < (t + 1) * q->chunk && i < q->rows; i++) {
+    char *gw = q->part + t * 2 * q->d * q->size, *gb = gw + q->d * q->size;
+    for (int64_t i = t * CHUNK; i < (t + 1) * CHUNK && i < q->rows; i++) {
       const char *x = q->x + i * q->d * q->size, *g = q->g + i * q->d * q->size;
       double sum[2] = {0, 0}, r = q->rstd[i], n = (double)q->d;
       q->k->dots(g, q->w, x, q->d, q->mean[i], sum);
       q->k->blend(g, q->w, x, q->y + i * q->d * q->size, q->d, q->mean[i], r,
                   -r * r * r * sum[1] / n, -r * sum[0] / n);
-      q->k->gather(g, x, gw, gw + q->d, q->d, q->mean[i], r);
+      q->k->gather(g, x, gw, gb, q->d, q->mean[i], r);
     }
   }
 }
@@ -511,21 +512,23 @@ static int layer_norm_grad(al_back *b) {
     return !b->gx[0] || (b->needs[1] && !b->gx[1]) ? -1 : 0;
   }
   al_tensor *xd = al_dense(x, d), *gd = al_dense(g, d), *gx = al_empty_like(x, d);
-  q.chunk = (q.rows + 15) / 16 > 32 ? (q.rows + 15) / 16 : 32;
-  int64_t chunks = (q.rows + q.chunk - 1) / q.chunk;
-  double *part = doubles(chunks * 2 * q.d + 2 * q.d), *sum = part + chunks * 2 * q.d;
-  if (!xd || !gd || !gx || !part || (w && !(w = al_dense(w, d)))) return -1;
+  int64_t chunks[] = {(q.rows + CHUNK - 1) / CHUNK, 2 * q.d};
+  al_tensor *part = al_zeros(d, 2, chunks);
+  double *sum = doubles(2 * q.d);
+  if (!xd || !gd || !gx || !part || !sum || (w && !(w = al_dense(w, d)))) return -1;
   q.x = al_data(xd);
   q.g = al_data(gd);
   q.w = w ? al_data(w) : NULL;
   q.y = al_data(gx);
   q.mean = al_data(b->extra[0]);
   q.rstd = al_data(b->extra[1]);
-  q.part = part;
-  al_parallel(chunks, 1, layer_back, &q);
-  memset(sum, 0, (size_t)(2 * q.d) * sizeof *sum);
-  for (int64_t t = 0; t < chunks; t++)
-    for (int64_t i = 0; i < 2 * q.d; i++) sum[i] += part[t * 2 * q.d + i];
+  q.part = al_data(part);
+  al_parallel(chunks[0], 1 + (1 << 13) / (q.d * CHUNK + 1), layer_back, &q);
+  if (!(part = al_dense(part, AL_FLOAT64))) return -1;
+  const double *from = al_data(part);
+  for (int64_t i = 0; i < 2 * q.d; i++) sum[i] = 0;
+  for (int64_t t = 0; t < chunks[0]; t++)
+    for (int64_t i = 0; i < 2 * q.d; i++) sum[i] += from[t * 2 * q.d + i];
   b->gx[0] = gx;
   if (fill_vectors(b, sum, sum + q.d, q.d, d)) return -1;
   for (int e = 1; e <= 2; e++) {

@@ -43,6 +43,18 @@ static void sort_items(item *a, item *b, int64_t n) {
   if (a != to) memcpy(to, a, (size_t)n * sizeof *a);
 }
 
+/* The k smallest of n, sorted, at the front of a: few of many need no full sort. */
+static void sort_first(item *a, int64_t n, int64_t k) {
+  sort_items(a, a + n, k);
+  for (int64_t i = k; k > 0 && i < n; i++) {
+    item v = a[i];
+    if (v.key >= a[k - 1].key) continue;
+    int64_t j = k - 1;
+    for (; j > 0 && a[j - 1].key > v.key; j--) a[j] = a[j - 1];
+    a[j] = v;
+  }
+}
+
 typedef struct job {
   const al_tensor *x;
   al_tensor *values, *index; /* contiguous, k entries along the dim */
@@ -74,7 +86,8 @@ static void sort_runs(int64_t begin, int64_t end, void *arg) {
       int64_t key = real ? key_of(al_get(j->x, at)) : al_get_int(j->x, at);
       a[i] = (item){j->descending ? ~key : key, i};
     }
-    sort_items(a, a + j->n, j->n);
+    if (j->k <= 64 && j->k < j->n) sort_first(a, j->n, j->k);
+    else sort_items(a, a + j->n, j->n);
     for (int64_t i = 0; i < j->k; i++) {
       int64_t at = from + a[i].at * j->step;
       if (real) al_set(j->values, to + i * j->inner, al_get(j->x, at));
