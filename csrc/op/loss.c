@@ -96,25 +96,27 @@ static void loss_piece(int64_t begin, int64_t end, void *arg) {
 }
 
 /* gx holds p: turned into scale (p sum q - q), for positions in runs within one n. */
-#define GRADIENT(T)                                                                    \
-  static void gradient_##T(const entropy *e, int64_t n, int64_t from, int64_t to) {    \
-    T *gx = (T *)e->gx + n * e->c * e->s;                                              \
-    const double share = e->smooth / (double)e->c, *scale = e->scale + n * e->s;       \
-    const int64_t *label = e->label + n * e->s;                                        \
-    T mass[RUN];                                                                       \
-    for (int64_t i = from; i < to; i++)                                                \
-      mass[i - from] =                                                                 \
-          label[i] < 0                                                                 \
-              ? 0                                                                      \
-              : (T)(scale[i] * ((1 - e->smooth) * e->w[label[i]] + share * e->total)); \
-    for (int64_t j = 0; j < e->c; j++)                                                 \
-      for (int64_t i = from; i < to; i++) gx[j * e->s + i] *= mass[i - from];          \
-    for (int64_t i = from; i < to; i++) {                                              \
-      if (label[i] < 0) continue;                                                      \
-      gx[label[i] * e->s + i] -= (T)(scale[i] * (1 - e->smooth) * e->w[label[i]]);     \
-      for (int64_t j = 0; share > 0 && j < e->c; j++)                                  \
-        gx[j * e->s + i] -= (T)(scale[i] * share * e->w[j]);                           \
-    }                                                                                  \
+#define GRADIENT(T)                                                                      \
+  static void gradient_##T(const entropy *e, int64_t n, int64_t from, int64_t to) {      \
+    T *gx = (T *)e->gx + n * e->c * e->s;                                                \
+    const double share = e->smooth / (double)e->c, *scale = e->scale + n * e->s;         \
+    const int64_t *label = e->label + n * e->s;                                          \
+    T mass[RUN];                                                                         \
+    for (int64_t i = from; i < to; i++) {                                                \
+      double q = label[i] < 0 ? 0 : (1 - e->smooth) * e->w[label[i]] + share * e->total; \
+      mass[i - from] = (T)(scale[i] * q);                                                \
+    }                                                                                    \
+    if (e->s == 1)                                                                       \
+      for (int64_t j = 0; j < e->c; j++) gx[j] *= mass[0];                               \
+    else                                                                                 \
+      for (int64_t j = 0; j < e->c; j++)                                                 \
+        for (int64_t i = from; i < to; i++) gx[j * e->s + i] *= mass[i - from];          \
+    for (int64_t i = from; i < to; i++) {                                                \
+      if (label[i] < 0) continue;                                                        \
+      gx[label[i] * e->s + i] -= (T)(scale[i] * (1 - e->smooth) * e->w[label[i]]);       \
+      for (int64_t j = 0; share > 0 && j < e->c; j++)                                    \
+        gx[j * e->s + i] -= (T)(scale[i] * share * e->w[j]);                             \
+    }                                                                                    \
   }
 GRADIENT(float)
 GRADIENT(double)
