@@ -520,7 +520,7 @@ function Run:report()
   local seconds = clock() - self.began
   page:heading("How this was run")
   page:note(("%s. %s. Seeds %s. %.0f seconds on %s.")
-    :format(tostring(al.version()):match "^[^(]+" or "albedo",
+    :format(tostring(al.version()):match "^[^(]*[^( ]" or "albedo",
     option_text(self.options), table.concat(self.seed_list, ", "), seconds, device()))
   local path = page:write(self:path "report.html")
   for _, c in ipairs(self.claim_list) do

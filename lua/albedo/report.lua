@@ -45,7 +45,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
 thead th { border-bottom: 2px solid var(--line); }
 figure { margin: 1.5rem 0; }
 img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); }
-img.pixels { image-rendering: pixelated; } .credit { display: block; }
+img.pixels { image-rendering: pixelated; min-width: 50%; } .credit { display: block; }
 .verdict { font-weight: 600; white-space: nowrap; }
 .holds { color: var(--good); } .fails { color: var(--bad); }
 pre { background: var(--panel); padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; }
@@ -207,7 +207,7 @@ function Report:claims(list)
       c.holds == nil and "" or class, verdict)
   end
   return self:add('<div class="scroll"><table><thead><tr><th scope="col">claim</th>'
-    .. '<th scope="col"></th><th scope="col">paper</th>'
+    .. '<th scope="col">statement</th><th scope="col">paper</th>'
     .. '<th scope="col" class="number">measured</th><th scope="col" class="number">seeds</th>'
     .. '<th scope="col">verdict</th></tr></thead><tbody>\n%s\n</tbody></table></div>',
       table.concat(rows, "\n"))
