@@ -4,8 +4,9 @@
 
 #include <string.h>
 
-// ---- casting loops, one for each pair of dtypes -------------------------------------------------
-// Floats to integers truncate; out of range gives an unspecified value, as in C. To bool: not zero.
+// ---- casting loops, one for each pair of dtypes
+// ------------------------------------------------- Floats to integers truncate; out of range
+// gives an unspecified value, as in C. To bool: not zero.
 
 #define TO_BOOL(x) ((uint8_t)((x) != 0))
 #define TO_U8(x) ((uint8_t)(int32_t)(x))
@@ -14,26 +15,27 @@
 #define TO_F32(x) ((float)(x))
 #define TO_F64(x) ((double)(x))
 
-#define CAST(NAME, TO, FROM, CONVERT)                                                    \
+#define CAST(NAME, TO, FROM, CONVERT)                                                        \
   static void NAME(int64_t n, char *const *ptr, const int64_t *stride, const void *unused) { \
-    (void)unused;                                                                        \
-    int64_t so = stride[0], si = stride[1];                                              \
-    if (so == sizeof(TO) && si == sizeof(FROM)) {                                        \
-      TO *to = (TO *)ptr[0];                                                             \
-      const FROM *from = (const FROM *)ptr[1];                                           \
-      for (int64_t i = 0; i < n; i++) to[i] = CONVERT(from[i]);                          \
-    } else {                                                                             \
-      char *to = ptr[0];                                                                 \
-      const char *from = ptr[1];                                                         \
-      for (int64_t i = 0; i < n; i++) *(TO *)(to + i * so) = CONVERT(*(const FROM *)(from + i * si)); \
-    }                                                                                    \
+    (void)unused;                                                                            \
+    int64_t so = stride[0], si = stride[1];                                                  \
+    if (so == sizeof(TO) && si == sizeof(FROM)) {                                            \
+      TO *to = (TO *)ptr[0];                                                                 \
+      const FROM *from = (const FROM *)ptr[1];                                               \
+      for (int64_t i = 0; i < n; i++) to[i] = CONVERT(from[i]);                              \
+    } else {                                                                                 \
+      char *to = ptr[0];                                                                     \
+      const char *from = ptr[1];                                                             \
+      for (int64_t i = 0; i < n; i++)                                                        \
+        *(TO *)(to + i * so) = CONVERT(*(const FROM *)(from + i * si));                      \
+    }                                                                                        \
   }
-#define CAST_TO(name, TO, CONVERT)              \
-  CAST(bool_to_##name, TO, uint8_t, CONVERT)    \
-  CAST(u8_to_##name, TO, uint8_t, CONVERT)      \
-  CAST(i32_to_##name, TO, int32_t, CONVERT)     \
-  CAST(i64_to_##name, TO, int64_t, CONVERT)     \
-  CAST(f32_to_##name, TO, float, CONVERT)       \
+#define CAST_TO(name, TO, CONVERT)           \
+  CAST(bool_to_##name, TO, uint8_t, CONVERT) \
+  CAST(u8_to_##name, TO, uint8_t, CONVERT)   \
+  CAST(i32_to_##name, TO, int32_t, CONVERT)  \
+  CAST(i64_to_##name, TO, int64_t, CONVERT)  \
+  CAST(f32_to_##name, TO, float, CONVERT)    \
   CAST(f64_to_##name, TO, double, CONVERT)
 CAST_TO(bool, uint8_t, TO_BOOL)
 CAST_TO(u8, uint8_t, TO_U8)
@@ -42,28 +44,35 @@ CAST_TO(i64, int64_t, TO_I64)
 CAST_TO(f32, float, TO_F32)
 CAST_TO(f64, double, TO_F64)
 
-#define ROW(name) { bool_to_##name, u8_to_##name, i32_to_##name, i64_to_##name, f32_to_##name, f64_to_##name }
+#define ROW(name) \
+  { bool_to_##name, u8_to_##name, i32_to_##name, i64_to_##name, f32_to_##name, f64_to_##name }
 static const al_loop casts[AL_DTYPES][AL_DTYPES] = { // [to][from]
-  ROW(bool), ROW(u8), ROW(i32), ROW(i64), ROW(f32), ROW(f64)
-};
+    ROW(bool), ROW(u8), ROW(i32), ROW(i64), ROW(f32), ROW(f64)};
 
-// ---- the same dtype -----------------------------------------------------------------------------
+// ---- the same dtype ----
 
 static void move_rows(int64_t n, char *const *ptr, const int64_t *stride, const void *size_of) {
   const int64_t size = *(const int64_t *)size_of, so = stride[0], si = stride[1];
   char *to = ptr[0];
   const char *from = ptr[1];
-#define MOVE(T)                                                                                    \
-  if (si == 0) { const T v = *(const T *)from; for (int64_t i = 0; i < n; i++) *(T *)(to + i * so) = v; } \
-  else for (int64_t i = 0; i < n; i++) *(T *)(to + i * so) = *(const T *)(from + i * si)
+#define MOVE(T)                                              \
+  if (si == 0) {                                             \
+    const T v = *(const T *)from;                            \
+    for (int64_t i = 0; i < n; i++) *(T *)(to + i * so) = v; \
+  } else                                                     \
+    for (int64_t i = 0; i < n; i++) *(T *)(to + i * so) = *(const T *)(from + i * si)
   if (so == size && si == size) memcpy(to, from, (size_t)(n * size));
-  else if (size == 4) { MOVE(uint32_t); }
-  else if (size == 8) { MOVE(uint64_t); }
-  else { MOVE(uint8_t); }
+  else if (size == 4) {
+    MOVE(uint32_t);
+  } else if (size == 8) {
+    MOVE(uint64_t);
+  } else {
+    MOVE(uint8_t);
+  }
 }
 
-// A transposed copy: writes run along dim `p`, reads along dim `q`. Tiles of 32 x 32 keep both sides
-// in whole cache lines; a task is one band of tiles.
+// A transposed copy: writes run along dim `p`, reads along dim `q`. Tiles of 32 x 32 keep both
+// sides in whole cache lines; a task is one band of tiles.
 enum { TILE = 32 };
 typedef struct transposed {
   const al_iter *it;
@@ -71,20 +80,50 @@ typedef struct transposed {
   int64_t size, bands;
 } transposed;
 
-/* to[j * to_row + i * size] = from[i * from_col + j * size], i < m, j < n. Through a square on the stack: rows a
- * power of two apart share few cache sets, and must not be visited again and again. */
-static void copy_tile(char *to, const char *from, int64_t m, int64_t n, int64_t to_row, int64_t from_col, int64_t size) {
-#define COPY(T)                                                                          \
-  {                                                                                      \
-    T square[TILE][TILE + 1];                                                            \
-    for (int64_t i = 0; i < m; i++)                                                      \
-      for (int64_t j = 0; j < n; j++) square[i][j] = ((const T *)(from + i * from_col))[j]; \
-    for (int64_t j = 0; j < n; j++)                                                      \
-      for (int64_t i = 0; i < m; i++) ((T *)(to + j * to_row))[i] = square[i][j];        \
+/* to[j * to_row + i * size] = from[i * from_col + j * size], i < m, j < n. Through a square on
+ * the stack: rows a power of two apart share few cache sets, and must not be visited again and
+ * again. */
+#define COPY(T)                                                                               \
+  static void copy_tile_##T(char *to, const char *from, int64_t m, int64_t n, int64_t to_row, \
+                            int64_t from_col) {                                               \
+    T square[TILE][TILE + 1];                                                                 \
+    for (int64_t i = 0; i < m; i++)                                                           \
+      for (int64_t j = 0; j < n; j++) square[i][j] = ((const T *)(from + i * from_col))[j];   \
+    for (int64_t j = 0; j < n; j++)                                                           \
+      for (int64_t i = 0; i < m; i++) ((T *)(to + j * to_row))[i] = square[i][j];             \
   }
-  if (size == 4) COPY(uint32_t)
-  else if (size == 8) COPY(uint64_t)
-  else COPY(uint8_t)
+COPY(uint8_t)
+COPY(uint32_t)
+COPY(uint64_t)
+
+/* A whole tile of 4-byte elements, in blocks of 4 x 4 held in vectors. */
+typedef uint32_t four __attribute__((vector_size(16)));
+typedef uint32_t four_u __attribute__((vector_size(16), aligned(4), may_alias));
+static void copy_tile_4(char *to, const char *from, int64_t to_row, int64_t from_col) {
+  four square[TILE][TILE / 4 + 1];
+  for (int i = 0; i < TILE; i++)
+    for (int j = 0; j < TILE / 4; j++)
+      square[i][j] = ((const four_u *)(from + i * from_col))[j];
+  for (int j = 0; j < TILE / 4; j++, to += 4 * to_row)
+    for (int i = 0; i < TILE; i += 4) {
+      four a = square[i][j], b = square[i + 1][j], c = square[i + 2][j], d = square[i + 3][j];
+      four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5),
+           cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
+      *(four_u *)(to + i * 4) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+      *(four_u *)(to + to_row + i * 4) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+      ab = __builtin_shufflevector(a, b, 2, 6, 3, 7),
+      cd = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+      *(four_u *)(to + 2 * to_row + i * 4) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+      *(four_u *)(to + 3 * to_row + i * 4) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    }
+}
+
+static void copy_tile(char *to, const char *from, int64_t m, int64_t n, int64_t to_row,
+                      int64_t from_col, int64_t size) {
+  if (size == 4 && m == TILE && n == TILE) copy_tile_4(to, from, to_row, from_col);
+  else if (size == 4) copy_tile_uint32_t(to, from, m, n, to_row, from_col);
+  else if (size == 8) copy_tile_uint64_t(to, from, m, n, to_row, from_col);
+  else copy_tile_uint8_t(to, from, m, n, to_row, from_col);
 }
 
 static void copy_bands(int64_t begin, int64_t end, void *context) {
@@ -103,25 +142,31 @@ static void copy_bands(int64_t begin, int64_t end, void *context) {
     }
     int64_t n = nq - j < TILE ? nq - j : TILE;
     for (int64_t i = 0; i < np; i += TILE)
-      copy_tile(to + i * c->size, from + i * it->stride[1][c->p], np - i < TILE ? np - i : TILE, n,
-                it->stride[0][c->q], it->stride[1][c->p], c->size);
+      copy_tile(to + i * c->size, from + i * it->stride[1][c->p], np - i < TILE ? np - i : TILE,
+                n, it->stride[0][c->q], it->stride[1][c->p], c->size);
   }
 }
 
 // Whether the walk is a transposition worth tiling, and if so does it.
 static bool copy_transposed(const al_iter *it, int64_t size) {
   int p = it->ndim - 1, q = -1;
-  if (it->ndim < 2 || it->stride[0][p] != size || it->stride[1][p] == size || it->stride[1][p] == 0) return false;
+  if (it->ndim < 2 || it->stride[0][p] != size || it->stride[1][p] == size ||
+      it->stride[1][p] == 0)
+    return false;
   for (int d = 0; d < p; d++)
     if (it->stride[1][d] == size) q = d;
   if (q < 0 || it->shape[p] < 4 || it->shape[q] < 4) return false;
-  transposed c = { it, p, q, size, (it->shape[q] + TILE - 1) / TILE };
+  transposed c = {it, p, q, size, (it->shape[q] + TILE - 1) / TILE};
   int64_t outer = it->numel / it->shape[p] / it->shape[q], work = TILE * it->shape[p];
   al_parallel(outer * c.bands, 1 + 16384 / (work > 0 ? work : 1), copy_bands, &c);
   return true;
 }
 
-typedef struct flat { char *to; const char *from; int64_t size; } flat;
+typedef struct flat {
+  char *to;
+  const char *from;
+  int64_t size;
+} flat;
 static void copy_flat(int64_t begin, int64_t end, void *context) {
   const flat *c = context;
   memcpy(c->to + begin * c->size, c->from + begin * c->size, (size_t)((end - begin) * c->size));
@@ -130,9 +175,10 @@ static void copy_flat(int64_t begin, int64_t end, void *context) {
 int al_copy(al_tensor *dst, const al_tensor *src) {
   if (!dst || !src) return -1;
   int64_t size = (int64_t)al_dtype_size((al_dtype)dst->dtype);
-  if (dst->dtype == src->dtype && al_same_shape(dst, src) && al_is_contiguous(dst) && al_is_contiguous(src)) {
+  if (dst->dtype == src->dtype && al_same_shape(dst, src) && al_is_contiguous(dst) &&
+      al_is_contiguous(src)) {
     int64_t n = al_numel(dst);
-    flat c = { al_data(dst), al_data(src), size };
+    flat c = {al_data(dst), al_data(src), size};
     if (n && c.to != c.from) al_parallel(n, 1 << 18, copy_flat, &c);
     return 0;
   }
@@ -145,7 +191,7 @@ int al_copy(al_tensor *dst, const al_tensor *src) {
     return bad ? -1 : 0;
   }
   al_iter it;
-  if (al_iter_open(&it, 2, (al_tensor *[]){ dst, (al_tensor *)(uintptr_t)src })) return -1;
+  if (al_iter_open(&it, 2, (al_tensor *[]){dst, (al_tensor *)(uintptr_t)src})) return -1;
   if (dst->dtype != src->dtype) al_iter_run(&it, casts[dst->dtype][src->dtype], NULL);
   else if (!copy_transposed(&it, size)) al_iter_run(&it, move_rows, &size);
   return 0;

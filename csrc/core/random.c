@@ -2,8 +2,8 @@
 #include "random.h"
 #include "internal.h"
 
-/* Mixes the seed so that neighbouring seeds give unrelated keys (the finaliser of MurmurHash3, by
- * Appleby, with the constants of splitmix64, Steele et al. 2014). */
+/* Mixes the seed so that neighbouring seeds give unrelated keys (the finaliser of MurmurHash3,
+ * by Appleby, with the constants of splitmix64, Steele et al. 2014). */
 void al_rng_seed(al_rng *r, uint64_t seed) {
   uint64_t z = seed + 0x9E3779B97F4A7C15u;
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;

@@ -1,6 +1,7 @@
-/* random.h: Philox4x32-10, the counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel random
- * numbers: as easy as 1, 2, 3; SC 2011). Four 32-bit words are a function of (key, counter) alone, so
- * that any element of a random tensor can be made anywhere, by any thread, and made again. */
+/* random.h: Philox4x32-10, the counter-based generator (Salmon, Moraes, Dror, Shaw: Parallel
+ * random numbers: as easy as 1, 2, 3; SC 2011). Four 32-bit words are a function of (key,
+ * counter) alone, so that any element of a random tensor can be made anywhere, by any thread,
+ * and made again. */
 #ifndef AL_RANDOM_H
 #define AL_RANDOM_H
 #include "../albedo.h"
@@ -17,8 +18,9 @@ static inline void al_philox(uint64_t key, uint64_t counter, uint32_t out[4]) {
   out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-/* Takes enough of the stream for n 32-bit words: the state from which they start. Streams are handed
- * out in groups of AL_RNG_GROUP words = AL_RNG_BLOCKS counters, laid out in kernel/random.h. */
+/* Takes enough of the stream for n 32-bit words: the state from which they start. Streams are
+ * handed out in groups of AL_RNG_GROUP words = AL_RNG_BLOCKS counters, laid out in
+ * kernel/random.h. */
 enum { AL_RNG_BLOCKS = 16, AL_RNG_GROUP = 4 * AL_RNG_BLOCKS };
 al_rng al_rng_take(al_rng *r, int64_t n);
 

@@ -37,21 +37,25 @@
 #include "../op/elementwise.def"
 
 const al_unary_kernels AL_K(al_unary) = {
-  .f = {
+    .f =
+        {
 #define UNARY(name, ...) [AL_U_##name][4] = name##_f32, [AL_U_##name][5] = name##_f64,
 #define STEP(name, ...) [AL_U_##name][4] = name##_f32, [AL_U_##name][5] = name##_f64,
-#define UNARY_INT(name, ...) [AL_U_##name][1] = name##_u8, [AL_U_##name][2] = name##_i32, [AL_U_##name][3] = name##_i64,
+#define UNARY_INT(name, ...) \
+  [AL_U_##name][1] = name##_u8, [AL_U_##name][2] = name##_i32, [AL_U_##name][3] = name##_i64,
 #include "../op/elementwise.def"
-  },
-  .grad = {
+        },
+    .grad =
+        {
 #define UNARY(name, ...) [AL_U_##name][4] = name##_grad_f32, [AL_U_##name][5] = name##_grad_f64,
 #include "../op/elementwise.def"
-  },
-  .test = {
+        },
+    .test =
+        {
 #define TEST(name, ...) \
-  [AL_T_##name] = { name##_u8, name##_u8, name##_i32, name##_i64, name##_f32, name##_f64 },
+  [AL_T_##name] = {name##_u8, name##_u8, name##_i32, name##_i64, name##_f32, name##_f64},
 #include "../op/elementwise.def"
-  },
+        },
 };
 
 #else
@@ -70,7 +74,9 @@ AL_INLINE real M(hard_gate)(real x) {
   real t = x / K(6) + K(0.5);
   return t < 0 ? 0 : t > 1 ? 1 : t;
 }
-AL_INLINE real M(gelu_arg)(real x) { return K(0.79788456080286535588) * (x + K(0.044715) * x * x * x); }
+AL_INLINE real M(gelu_arg)(real x) {
+  return K(0.79788456080286535588) * (x + K(0.044715) * x * x * x);
+}
 // slopes of x s(x), x tanh(softplus x) and gelu_tanh, from s = sigmoid x and t = the tanh
 AL_INLINE real M(silu_slope)(real s, real x) { return s * (1 + x * (1 - s)); }
 AL_INLINE real M(mish_slope)(real t, real s, real x) { return t + x * s * (1 - t * t); }
@@ -80,13 +86,13 @@ AL_INLINE real M(gelu_tanh_slope)(real t, real x) {
 }
 
 // gx[i] = D(g, saved): the saved tensor is x or y by the row's choice
-#define AL_LOOP_GRAD(NAME, D)                                                            \
-  static void NAME(AL_CORE_ARGS) {                                                       \
-    AL_UNUSED const real p0 = (real)ctx->p[0], p1 = (real)ctx->p[1];                     \
-    AL_SIMD for (int64_t i = 0; i < n; i++) {                                            \
-      AL_UNUSED const real g = ((const real *)px)[i], x = ((const real *)py)[i], y = x;  \
-      ((real *)out)[i] = D;                                                              \
-    }                                                                                    \
+#define AL_LOOP_GRAD(NAME, D)                                                           \
+  static void NAME(AL_CORE_ARGS) {                                                      \
+    AL_UNUSED const real p0 = (real)ctx->p[0], p1 = (real)ctx->p[1];                    \
+    AL_SIMD for (int64_t i = 0; i < n; i++) {                                           \
+      AL_UNUSED const real g = ((const real *)px)[i], x = ((const real *)py)[i], y = x; \
+      ((real *)out)[i] = D;                                                             \
+    }                                                                                   \
   }
 
 #define UNARY(name, par, doc, save, sample, F, D, T) \

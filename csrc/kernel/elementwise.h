@@ -25,7 +25,10 @@ enum {
   AL_B_COUNT
 };
 
-enum { AL_BAD_ZERO = 1, AL_BAD_POWER = 2 };  // what an integer loop met: see al_elementwise_context
+enum {
+  AL_BAD_ZERO = 1,
+  AL_BAD_POWER = 2
+}; // what an integer loop met: see al_elementwise_context
 
 // Handed to every loop: the op's numbers, and where a loop notes an operand it cannot take.
 typedef struct al_elementwise_context {
@@ -37,16 +40,16 @@ typedef struct al_elementwise_context {
 typedef void (*al_core)(int64_t n, void *out, const void *x, const void *y, const void *z,
                         al_elementwise_context *context);
 
-// The last index is the operands' dtype, in the order of al_dtype: bool uint8 int32 int64 float32
-// float64. NULL: no such loop.
+// The last index is the operands' dtype, in the order of al_dtype: bool uint8 int32 int64
+// float32 float64. NULL: no such loop.
 typedef struct al_unary_kernels {
   al_core f[AL_U_COUNT][6];
-  al_core grad[AL_U_COUNT][6];  // (out = gx, g, saved)
+  al_core grad[AL_U_COUNT][6]; // (out = gx, g, saved)
   al_core test[AL_T_COUNT][6];
 } al_unary_kernels;
 typedef struct al_binary_kernels {
   al_core f[AL_B_COUNT][6];
-  al_core where[4];  // (out, mask, x, y), by log2 of the element size
+  al_core where[4]; // (out, mask, x, y), by log2 of the element size
 } al_binary_kernels;
 
 AL_DECLARE_TABLE(al_unary_kernels, al_unary);

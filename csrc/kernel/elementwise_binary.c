@@ -35,7 +35,8 @@ AL_INLINE int64_t int_floor_divide(int64_t x, int64_t y) {
 #define BINARY_INT(name, F) AL_LOOP2(name##_u8, T, T, F)
 #define COMPARE(name, doc, sample, F) AL_LOOP2(name##_u8, uint8_t, T, F)
 #define LOGIC(name, doc, sample, F) AL_LOOP2(name##_bool, T, T, F)
-#define BITS(name, doc, sample, F, B) AL_LOOP2(name##_bool, T, T, B) AL_LOOP2(name##_u8, T, T, F)
+#define BITS(name, doc, sample, F, B) \
+  AL_LOOP2(name##_bool, T, T, B) AL_LOOP2(name##_u8, T, T, F)
 #include ROWS
 #undef T
 #define T int32_t
@@ -53,10 +54,10 @@ AL_INLINE int64_t int_floor_divide(int64_t x, int64_t y) {
 #include ROWS
 
 // out = mask ? x : y, by element size
-#define AL_WHERE(NAME, TX)                                                               \
-  static void NAME(AL_CORE_ARGS) {                                                       \
-    AL_SIMD for (int64_t i = 0; i < n; i++) ((TX *)out)[i] =                             \
-        ((const uint8_t *)px)[i] ? ((const TX *)py)[i] : ((const TX *)pz)[i];            \
+#define AL_WHERE(NAME, TX)                                                    \
+  static void NAME(AL_CORE_ARGS) {                                            \
+    AL_SIMD for (int64_t i = 0; i < n; i++)((TX *)out)[i] =                   \
+        ((const uint8_t *)px)[i] ? ((const TX *)py)[i] : ((const TX *)pz)[i]; \
   }
 AL_WHERE(where_1, uint8_t)
 AL_WHERE(where_4, uint32_t)
@@ -66,7 +67,8 @@ AL_WHERE(where_8, uint64_t)
 #define INTEGERS(name) AT(name, 1, u8) AT(name, 2, i32) AT(name, 3, i64)
 #define FLOATS(name) AT(name, 4, f32) AT(name, 5, f64)
 const al_binary_kernels AL_K(al_binary) = {
-  .f = {
+    .f =
+        {
 #define BINARY(name, ...) FLOATS(name)
 #define BINARY_INT(name, ...) INTEGERS(name)
 #define BINARY_BOOL(name, ...) AT(name, 0, bool)
@@ -74,8 +76,8 @@ const al_binary_kernels AL_K(al_binary) = {
 #define LOGIC(name, ...) AT(name, 0, bool)
 #define BITS(name, ...) AT(name, 0, bool) INTEGERS(name)
 #include ROWS
-  },
-  .where = { where_1, 0, where_4, where_8 },
+        },
+    .where = {where_1, 0, where_4, where_8},
 };
 
 #else

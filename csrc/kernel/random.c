@@ -9,8 +9,9 @@
 #define AL_SIMD _Pragma("omp simd")
 enum { BLOCKS = 16, GROUP = 64 };
 
-// Vectors of 64-bit lanes, one counter a lane: the product of two 32-bit values is one instruction,
-// which reads the low half of a lane only, so nothing has to clear the upper halves.
+// Vectors of 64-bit lanes, one counter a lane: the product of two 32-bit values is one
+// instruction, which reads the low half of a lane only, so nothing has to clear the upper
+// halves.
 typedef uint64_t lanes __attribute__((vector_size(AL_BYTES)));
 typedef uint32_t words __attribute__((vector_size(AL_BYTES / 2), aligned(4), may_alias));
 enum { WIDTH = AL_BYTES / 8 };
@@ -29,8 +30,8 @@ AL_INLINE lanes mul_low(lanes a, lanes b) {
 
 // The 64 words of the group that starts at `counter`; see core/random.h for the scalar form.
 static __attribute__((noinline)) void group_words(uint64_t key, uint64_t counter, uint32_t *w) {
-  enum { TWO = 2 * WIDTH < BLOCKS ? 2 * WIDTH : BLOCKS, N = TWO / WIDTH };
-  const lanes m0 = (lanes){ 0 } + 0xD2511F53u, m1 = (lanes){ 0 } + 0xCD9E8D57u;
+  enum { TWO = 4 * WIDTH < BLOCKS ? 4 * WIDTH : BLOCKS, N = TWO / WIDTH };
+  const lanes m0 = (lanes){0} + 0xD2511F53u, m1 = (lanes){0} + 0xCD9E8D57u;
   for (int first = 0; first < BLOCKS; first += TWO) {
     lanes c0[N], c1[N], c2[N], c3[N];
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -38,7 +39,7 @@ static __attribute__((noinline)) void group_words(uint64_t key, uint64_t counter
       uint64_t start[WIDTH];
       for (int i = 0; i < WIDTH; i++) start[i] = counter + (uint64_t)(first + v * WIDTH + i);
       memcpy(&c0[v], start, sizeof start);
-      c1[v] = c0[v] >> 32, c2[v] = c3[v] = (lanes){ 0 };
+      c1[v] = c0[v] >> 32, c2[v] = c3[v] = (lanes){0};
     }
     AL_UNROLL for (int round = 0; round < 10; round++) {
       AL_UNROLL for (int v = 0; v < N; v++) {
@@ -59,11 +60,13 @@ static __attribute__((noinline)) void group_words(uint64_t key, uint64_t counter
 }
 
 #define ARGS uint64_t key, uint64_t counter, int64_t begin, int64_t end
-// Runs the body for each group of `size` elements: w holds its words, n of its elements are wanted.
-#define EACH_GROUP(size)                                                                 \
-  uint32_t w[GROUP];                                                                     \
-  for (int64_t i = begin, n; i < end; i += size)                                         \
-    if (n = al_min(size, end - i), group_words(key, counter + (uint64_t)(i / (size) * BLOCKS), w), true)
+// Runs the body for each group of `size` elements: w holds its words, n of its elements are
+// wanted.
+#define EACH_GROUP(size)                         \
+  uint32_t w[GROUP];                             \
+  for (int64_t i = begin, n; i < end; i += size) \
+    if (n = al_min(size, end - i),               \
+        group_words(key, counter + (uint64_t)(i / (size)*BLOCKS), w), true)
 
 // 53 random bits in [0, 1) for element e of a group of 32
 AL_INLINE double unit_f64(const uint32_t w[GROUP], int e) {
@@ -75,7 +78,8 @@ static void uniform_f32(ARGS, float *out, float lo, float hi) {
   const float span = hi - lo;
   EACH_GROUP(GROUP) {
     float v[GROUP];
-    AL_SIMD for (int e = 0; e < GROUP; e++) v[e] = lo + span * ((float)(int32_t)(w[e] >> 8) * 0x1p-24f);
+    AL_SIMD for (int e = 0; e < GROUP; e++) v[e] =
+        lo + span * ((float)(int32_t)(w[e] >> 8) * 0x1p-24f);
     memcpy(out + i, v, (size_t)n * sizeof *v);
   }
 }
@@ -105,7 +109,8 @@ static void normal_f64(ARGS, double *out, double mean, double std) {
   EACH_GROUP(GROUP / 2) {
     double v[GROUP / 2];
     for (int e = 0; e < BLOCKS; e++) {
-      double r = std * sqrt(-2.0 * log(1.0 - unit_f64(w, e))), angle = 6.28318530717958647693 * unit_f64(w, e + BLOCKS);
+      double r = std * sqrt(-2.0 * log(1.0 - unit_f64(w, e))),
+             angle = 6.28318530717958647693 * unit_f64(w, e + BLOCKS);
       v[e] = mean + r * cos(angle), v[e + BLOCKS] = mean + r * sin(angle);
     }
     memcpy(out + i, v, (size_t)n * sizeof *v);
@@ -123,18 +128,19 @@ static void integer_i64(ARGS, int64_t *out, int64_t lo, uint64_t span) {
   }
 }
 
-#define DROPOUT(NAME, T)                                                                 \
-  static void NAME(ARGS, const T *x, T *y, uint32_t threshold, T scale) {                \
-    EACH_GROUP(GROUP) {                                                                  \
-      if (n == GROUP)                                                                    \
-        AL_SIMD for (int e = 0; e < GROUP; e++) y[i + e] = w[e] < threshold ? x[i + e] * scale : 0; \
-      else                                                                               \
-        for (int e = 0; e < n; e++) y[i + e] = w[e] < threshold ? x[i + e] * scale : 0;  \
-    }                                                                                    \
+#define DROPOUT(NAME, T)                                                                \
+  static void NAME(ARGS, const T *x, T *y, uint32_t threshold, T scale) {               \
+    EACH_GROUP(GROUP) {                                                                 \
+      if (n == GROUP)                                                                   \
+        AL_SIMD for (int e = 0; e < GROUP; e++) y[i + e] =                              \
+            w[e] < threshold ? x[i + e] * scale : 0;                                    \
+      else                                                                              \
+        for (int e = 0; e < n; e++) y[i + e] = w[e] < threshold ? x[i + e] * scale : 0; \
+    }                                                                                   \
   }
 DROPOUT(dropout_f32, float)
 DROPOUT(dropout_f64, double)
 
 const al_random_kernels AL_K(al_random) = {
-  uniform_f32, uniform_f64, normal_f32, normal_f64, integer_i64, dropout_f32, dropout_f64,
+    uniform_f32, uniform_f64, normal_f32, normal_f64, integer_i64, dropout_f32, dropout_f64,
 };

@@ -3,21 +3,23 @@
 #include "reduce.h"
 #include "vmath.h"
 
-enum { BLOCK = 128 };  // columns at a time: maxima and sums stay in the first-level cache
+enum { BLOCK = 128 }; // columns at a time: maxima and sums stay in the first-level cache
 
 #define AL_REAL 32
 #include "softmax.c"
 #define AL_REAL 64
 #include "softmax.c"
 
-const al_softmax_kernels AL_K(al_softmax) = { { forward_f32, forward_f64 }, { backward_f32, backward_f64 } };
+const al_softmax_kernels AL_K(al_softmax) = {{forward_f32, forward_f64},
+                                             {backward_f32, backward_f64}};
 
 #else
 #include "real.h"
 #undef M
 #define M(f) AL_S(vm_##f)
 
-// One row: largest element first, so that no power overflows. NaN reaches every element by the sum.
+// One row: largest element first, so that no power overflows. NaN reaches every element by the
+// sum.
 AL_INLINE void AL_S(row)(int kind, int64_t n, const real *x, real *y) {
   real top = -(real)INFINITY, sum = 0;
 #pragma omp simd reduction(max : top)
@@ -47,11 +49,13 @@ AL_INLINE void AL_S(row)(int kind, int64_t n, const real *x, real *y) {
 }
 
 // Columns [begin, end) of one (n, inner) matrix.
-AL_INLINE void AL_S(columns)(int kind, int64_t n, int64_t inner, int64_t w, const real *x, real *y) {
+AL_INLINE void AL_S(columns)(int kind, int64_t n, int64_t inner, int64_t w, const real *x,
+                             real *y) {
   real top[BLOCK], sum[BLOCK];
   for (int64_t c = 0; c < w; c++) top[c] = -(real)INFINITY, sum[c] = 0;
   for (int64_t i = 0; i < n; i++)
-    for (int64_t c = 0; c < w; c++) top[c] = x[i * inner + c] > top[c] ? x[i * inner + c] : top[c];
+    for (int64_t c = 0; c < w; c++)
+      top[c] = x[i * inner + c] > top[c] ? x[i * inner + c] : top[c];
   if (kind == AL_SOFTMAX) {
     for (int64_t i = 0; i < n; i++) {
 #pragma omp simd
@@ -86,7 +90,8 @@ AL_INLINE void AL_S(columns)(int kind, int64_t n, int64_t inner, int64_t w, cons
   }
 }
 
-static void AL_S(forward)(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end, const void *px, void *py) {
+static void AL_S(forward)(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end,
+                          const void *px, void *py) {
   const real *x = px;
   real *y = py;
   if (inner == 1) {
@@ -94,11 +99,12 @@ static void AL_S(forward)(int kind, int64_t n, int64_t inner, int64_t begin, int
     else AL_S(row)(kind, n, x, y);
     return;
   }
-  for (int64_t c = begin; c < end; c += BLOCK) AL_S(columns)(kind, n, inner, al_min(BLOCK, end - c), x + c, y + c);
+  for (int64_t c = begin; c < end; c += BLOCK)
+    AL_S(columns)(kind, n, inner, al_min(BLOCK, end - c), x + c, y + c);
 }
 
-static void AL_S(backward)(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end, const void *py, const void *pg,
-                           void *pgx) {
+static void AL_S(backward)(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end,
+                           const void *py, const void *pg, void *pgx) {
   for (int64_t first = begin; first < end; first += BLOCK) {
     const int64_t w = al_min(BLOCK, end - first);
     const real *y = (const real *)py + first, *g = (const real *)pg + first;
@@ -108,7 +114,8 @@ static void AL_S(backward)(int kind, int64_t n, int64_t inner, int64_t begin, in
 #pragma omp simd reduction(+ : s)
       for (int64_t i = 0; i < n; i++) s += kind == AL_SOFTMAX ? g[i] * y[i] : g[i];
 #pragma omp simd
-      for (int64_t i = 0; i < n; i++) gx[i] = kind == AL_SOFTMAX ? y[i] * (g[i] - s) : g[i] - M(exp)(y[i]) * s;
+      for (int64_t i = 0; i < n; i++)
+        gx[i] = kind == AL_SOFTMAX ? y[i] * (g[i] - s) : g[i] - M(exp)(y[i]) * s;
       return;
     }
     for (int64_t c = 0; c < w; c++) sum[c] = 0;

@@ -1,13 +1,14 @@
 // Scalar mathematics that compilers turn into vector code: branch-free, no tables, no calls.
 //
-// Each function exists as vm_name_f32 (ours) and vm_name_f64 (the C library's, except where a short form is
-// exact enough), so that a body compiled for both types writes M(exp)(x).
+// Each function exists as vm_name_f32 (ours) and vm_name_f64 (the C library's, except where a
+// short form is exact enough), so that a body compiled for both types writes M(exp)(x).
 //
 // Method: additive range reduction with a two-part ln 2 (Cody & Waite, Software Manual for the
-// Elementary Functions, 1980), then a polynomial in the reduced argument. The coefficients are our
-// own: Chebyshev fits computed with 40 digits, rounded to float. The largest error measured over the
-// domain, in units in the last place (with FMA; without, at most 0.1 more), stands with each function. NaN, infinities, zeros and
-// overflow come out as C defines them; the rounding mode is nearest.
+// Elementary Functions, 1980), then a polynomial in the reduced argument. The coefficients are
+// our own: Chebyshev fits computed with 40 digits, rounded to float. The largest error measured
+// over the domain, in units in the last place (with FMA; without, at most 0.1 more), stands
+// with each function. NaN, infinities, zeros and overflow come out as C defines them; the
+// rounding mode is nearest.
 #ifndef AL_VMATH_H
 #define AL_VMATH_H
 #include <math.h>
@@ -29,7 +30,7 @@ AL_INLINE float vm_pow2(int32_t n) { return vm_float((uint32_t)(n + 127) << 23);
 
 // x = n ln 2 + r with |r| <= ln 2 / 2; returns r. |x| < 2^21.
 AL_INLINE float vm_reduce(float x, int32_t *n) {
-  float t = x * 1.44269504f + 12582912.0f;  // 1.5 * 2^23: the low bits now hold round(x / ln 2)
+  float t = x * 1.44269504f + 12582912.0f; // 1.5 * 2^23: the low bits now hold round(x / ln 2)
   *n = (int32_t)(vm_bits(t) - 0x4B400000u);
   t -= 12582912.0f;
   return (x - t * 0.693359375f) - t * -2.12194440e-4f;
@@ -51,7 +52,8 @@ AL_INLINE float vm_exp_f32(float x) {
   x = x < -104.0f ? -104.0f : x;
   int32_t n;
   float r = vm_reduce(x, &n);
-  int32_t half = n >> 1;  // 2^n in two steps: results reach down to the denormals, up to infinity
+  int32_t half =
+      n >> 1; // 2^n in two steps: results reach down to the denormals, up to infinity
   return ((1.0f + vm_expm1_poly(r)) * vm_pow2(half)) * vm_pow2(n - half);
 }
 
@@ -113,7 +115,8 @@ AL_INLINE float vm_log2_f32(float x) {
   return vm_log_ends(x, l * 1.44269504f + e);
 }
 
-// log(1 + x) = log u + (x - (u - 1)) / u with u = fl(1 + x), which carries the rounding of u; 1.5 ulp
+// log(1 + x) = log u + (x - (u - 1)) / u with u = fl(1 + x), which carries the rounding of
+// u; 1.5 ulp
 AL_INLINE float vm_log1p_f32(float x) {
   float u = 1.0f + x, e, l = vm_log_mantissa(u, &e);
   l += (x - (u - 1.0f)) / u;
@@ -177,11 +180,12 @@ AL_INLINE void vm_sincos_turn_f32(float u, float *s, float *c) {
   *c = vm_float(vm_bits(cv) ^ (((q + 1u) & 2u) << 30));
 }
 
-// sin (quarter = 0) or cos (quarter = 1), reduced in double precision by a two-part pi / 2: 1.5 ulp up
-// to |x| = 1e5, 4e-8 up to 2^28; beyond, where floats lie further apart than a period, some value in
+// sin (quarter = 0) or cos (quarter = 1), reduced in double precision by a two-part pi / 2: 1.5
+// ulp up to |x| = 1e5, 4e-8 up to 2^28; beyond, where floats lie further apart than a period,
+// some value in
 // [-1, 1].
 AL_INLINE float vm_trig(float x, uint32_t quarter) {
-  double t = (double)x * 0.63661977236758134308 + 6755399441055744.0;  // 1.5 * 2^52
+  double t = (double)x * 0.63661977236758134308 + 6755399441055744.0; // 1.5 * 2^52
   uint64_t u;
   memcpy(&u, &t, 8);
   uint32_t q = (uint32_t)u + quarter;
@@ -204,18 +208,22 @@ AL_INLINE float vm_trig(float x, uint32_t quarter) {
 AL_INLINE float vm_sin_f32(float x) { return vm_trig(x, 0); }
 AL_INLINE float vm_cos_f32(float x) { return vm_trig(x, 1); }
 
-// ---- the same names in double precision, and what both leave to the C library -------------------
-#define AL_LIBM(name)                                              \
+// ---- the same names in double precision, and what both leave to the C library ----
+#define AL_LIBM(name) \
   AL_INLINE double vm_##name##_f64(double x) { return name(x); }
-#define AL_LIBM_BOTH(name)                                         \
-  AL_INLINE float vm_##name##_f32(float x) { return name##f(x); }       \
+#define AL_LIBM_BOTH(name)                                        \
+  AL_INLINE float vm_##name##_f32(float x) { return name##f(x); } \
   AL_LIBM(name)
-AL_LIBM(exp) AL_LIBM(expm1) AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p) AL_LIBM(tanh)
-AL_LIBM(erf) AL_LIBM(sin) AL_LIBM(cos) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(sqrt)
-AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(tan) AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos) AL_LIBM_BOTH(atan)
-AL_LIBM_BOTH(sinh) AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh) AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh)
-AL_LIBM_BOTH(erfc) AL_LIBM_BOTH(floor) AL_LIBM_BOTH(ceil) AL_LIBM_BOTH(trunc) AL_LIBM_BOTH(rint)
-AL_INLINE double vm_sigmoid_f64(double x) { return 1.0 / (1.0 + exp(-x)); }
+AL_LIBM(exp)
+AL_LIBM(expm1) AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p) AL_LIBM(tanh)
+    AL_LIBM(erf) AL_LIBM(sin) AL_LIBM(cos) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(sqrt)
+        AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(tan) AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos)
+            AL_LIBM_BOTH(atan) AL_LIBM_BOTH(sinh) AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh)
+                AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh) AL_LIBM_BOTH(erfc) AL_LIBM_BOTH(floor)
+                    AL_LIBM_BOTH(ceil) AL_LIBM_BOTH(trunc) AL_LIBM_BOTH(rint) AL_INLINE
+    double vm_sigmoid_f64(double x) {
+  return 1.0 / (1.0 + exp(-x));
+}
 AL_INLINE float vm_pow_f32(float x, float y) { return powf(x, y); }
 AL_INLINE double vm_pow_f64(double x, double y) { return pow(x, y); }
 AL_INLINE float vm_atan2_f32(float x, float y) { return atan2f(x, y); }
@@ -226,20 +234,20 @@ AL_INLINE float vm_copysign_f32(float x, float y) { return copysignf(x, y); }
 AL_INLINE double vm_copysign_f64(double x, double y) { return copysign(x, y); }
 
 // The remainder takes the divisor's sign, as Lua's % and Python's do.
-#define AL_REMAINDERS(T, S)                                                            \
-  AL_INLINE T vm_remainder_##S(T x, T y) {                                                \
-    T r = vm_fmod_##S(x, y);                                                              \
-    return r != 0 && (r < 0) != (y < 0) ? r + y : r;                                   \
-  }                                                                                    \
-  /* floor of the exact quotient: from the remainder, so that rounding of x / y cannot reach the \
-   * next integer; Python's float floor division */                                    \
-  AL_INLINE T vm_floor_divide_##S(T x, T y) {                                             \
-    if (y == 0) return x / y;                                                          \
-    T r = vm_fmod_##S(x, y), q = (x - r) / y;                                             \
-    if (r != 0 && (r < 0) != (y < 0)) q -= 1;                                          \
-    if (q == 0) return vm_copysign_##S(0, x / y);                                         \
-    T f = vm_floor_##S(q);                                                                \
-    return q - f > (T)0.5 ? f + 1 : f;                                                 \
+#define AL_REMAINDERS(T, S)                                                                  \
+  AL_INLINE T vm_remainder_##S(T x, T y) {                                                   \
+    T r = vm_fmod_##S(x, y);                                                                 \
+    return r != 0 && (r < 0) != (y < 0) ? r + y : r;                                         \
+  }                                                                                          \
+  /* floor of the exact quotient: from the remainder, so that rounding of x / y cannot reach \
+   * the next integer; Python's float floor division */                                              \
+  AL_INLINE T vm_floor_divide_##S(T x, T y) {                                                \
+    if (y == 0) return x / y;                                                                \
+    T r = vm_fmod_##S(x, y), q = (x - r) / y;                                                \
+    if (r != 0 && (r < 0) != (y < 0)) q -= 1;                                                \
+    if (q == 0) return vm_copysign_##S(0, x / y);                                            \
+    T f = vm_floor_##S(q);                                                                   \
+    return q - f > (T)0.5 ? f + 1 : f;                                                       \
   }
 AL_REMAINDERS(float, f32)
 AL_REMAINDERS(double, f64)

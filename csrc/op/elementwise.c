@@ -4,9 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-// ---- running a loop over tensors ----------------------------------------------------------------
+// ---- running a loop over tensors ----
 
-#define BLOCK 1024 /* elements packed at a time: four operands of 8 bytes fill a first-level cache */
+#define BLOCK \
+  1024 /* elements packed at a time: four operands of 8 bytes fill a first-level cache */
 
 typedef struct runner {
   al_core core;
@@ -15,25 +16,27 @@ typedef struct runner {
 } runner;
 
 static void pack(char *to, const char *from, int64_t n, int64_t stride, int size) {
-#define PACK(T) for (int64_t i = 0; i < n; i++) ((T *)to)[i] = *(const T *)(from + i * stride)
+#define PACK(T) \
+  for (int64_t i = 0; i < n; i++) ((T *)to)[i] = *(const T *)(from + i * stride)
   if (size == 4) PACK(uint32_t);
   else if (size == 8) PACK(uint64_t);
   else PACK(uint8_t);
 }
 
 static void unpack(char *to, const char *from, int64_t n, int64_t stride, int size) {
-#define UNPACK(T) for (int64_t i = 0; i < n; i++) *(T *)(to + i * stride) = ((const T *)from)[i]
+#define UNPACK(T) \
+  for (int64_t i = 0; i < n; i++) *(T *)(to + i * stride) = ((const T *)from)[i]
   if (size == 4) UNPACK(uint32_t);
   else if (size == 8) UNPACK(uint64_t);
   else UNPACK(uint8_t);
 }
 
-// Operands that are not contiguous go through blocks on the stack; one that repeats a single value
-// is laid out once.
+// Operands that are not contiguous go through blocks on the stack; one that repeats a single
+// value is laid out once.
 static void run_blocks(const runner *r, int64_t n, char *const *ptr, const int64_t *stride) {
   _Alignas(64) char room[4][BLOCK * 8];
-  const char *at[4] = { 0 };
-  bool packed[4] = { false };
+  const char *at[4] = {0};
+  bool packed[4] = {false};
   for (int k = 0; k < r->nops; k++) {
     packed[k] = stride[k] != r->size[k];
     at[k] = packed[k] ? room[k] : ptr[k];
@@ -43,7 +46,8 @@ static void run_blocks(const runner *r, int64_t n, char *const *ptr, const int64
     int64_t m = n - i < BLOCK ? n - i : BLOCK;
     for (int k = 0; k < r->nops; k++) {
       if (!packed[k]) at[k] = ptr[k] + i * r->size[k];
-      else if (k > 0 && stride[k] != 0) pack(room[k], ptr[k] + i * stride[k], m, stride[k], r->size[k]);
+      else if (k > 0 && stride[k] != 0)
+        pack(room[k], ptr[k] + i * stride[k], m, stride[k], r->size[k]);
     }
     r->core(m, packed[0] ? room[0] : ptr[0] + i * r->size[0], at[1], at[2], at[3], r->context);
     if (packed[0]) unpack(ptr[0] + i * stride[0], room[0], m, stride[0], r->size[0]);
@@ -55,10 +59,9 @@ static void run(int64_t n, char *const *ptr, const int64_t *stride, const void *
   bool plain = true;
   for (int k = 0; k < r->nops; k++) plain &= stride[k] == r->size[k];
   if (plain || n == 1)
-    r->core(n, ptr[0], r->nops > 1 ? ptr[1] : 0, r->nops > 2 ? ptr[2] : 0, r->nops > 3 ? ptr[3] : 0,
-            r->context);
-  else
-    run_blocks(r, n, ptr, stride);
+    r->core(n, ptr[0], r->nops > 1 ? ptr[1] : 0, r->nops > 2 ? ptr[2] : 0,
+            r->nops > 3 ? ptr[3] : 0, r->context);
+  else run_blocks(r, n, ptr, stride);
 }
 
 // Small tensors of one shape, all contiguous, need no walk.
@@ -69,22 +72,24 @@ static bool is_short_run(int nops, al_tensor *const *t, int64_t n) {
   return true;
 }
 
-int al_elementwise(al_core core, int nops, al_tensor *const *t, al_elementwise_context *context) {
+int al_elementwise(al_core core, int nops, al_tensor *const *t,
+                   al_elementwise_context *context) {
   al_iter it;
   int64_t n = al_numel(t[0]);
   if (is_short_run(nops, t, n)) {
-    if (n) core(n, al_data(t[0]), nops > 1 ? al_data(t[1]) : 0, nops > 2 ? al_data(t[2]) : 0,
-                nops > 3 ? al_data(t[3]) : 0, context);
+    if (n)
+      core(n, al_data(t[0]), nops > 1 ? al_data(t[1]) : 0, nops > 2 ? al_data(t[2]) : 0,
+           nops > 3 ? al_data(t[3]) : 0, context);
     return 0;
   }
   if (al_iter_open(&it, nops, t)) return -1;
-  runner r = { core, nops, { 0 }, context };
+  runner r = {core, nops, {0}, context};
   for (int k = 0; k < nops; k++) r.size[k] = (int)al_dtype_size(t[k]->dtype);
   al_iter_run(&it, run, &r);
   return 0;
 }
 
-// ---- operands and results -----------------------------------------------------------------------
+// ---- operands and results ----
 
 al_tensor *al_operand_as(al_tensor *t, al_dtype d, al_operand *room) {
   if (!t || t->dtype == d) return t;
@@ -108,7 +113,8 @@ static bool same_view(const al_tensor *a, const al_tensor *b) {
   return true;
 }
 
-// Whether reading t in order jumps about while another dim is contiguous: a tiled copy is faster.
+// Whether reading t in order jumps about while another dim is contiguous: a tiled copy is
+// faster.
 static bool transposed(const al_tensor *t) {
   bool dense = false;
   int last = t->ndim - 1;
@@ -118,7 +124,8 @@ static bool transposed(const al_tensor *t) {
 }
 
 al_tensor *al_operand_for(al_tensor *t, al_dtype d, al_operand *room, const al_tensor *into) {
-  if (t && into && t->dtype == d && (t->storage == into->storage ? !same_view(t, into) : transposed(t)))
+  if (t && into && t->dtype == d &&
+      (t->storage == into->storage ? !same_view(t, into) : transposed(t)))
     return al_fresh_contiguous(t, d);
   return al_operand_as(t, d, room);
 }
@@ -132,8 +139,8 @@ al_tensor *al_result(al_call *c, al_dtype d, int ndim, const int64_t *shape) {
     return al_null("the result has shape %s, x in place has %s", al_shape_text(ndim, shape),
                    al_shape_text(y->ndim, y->shape));
   if (al_is_float(d) > al_is_float(y->dtype) || (d != AL_BOOL && y->dtype == AL_BOOL))
-    return al_null("the result is %s and does not fit x in place, which is %s", al_dtype_name(d),
-                   al_dtype_name((al_dtype)y->dtype));
+    return al_null("the result is %s and does not fit x in place, which is %s",
+                   al_dtype_name(d), al_dtype_name((al_dtype)y->dtype));
   return y->dtype == d ? y : al_empty(d, ndim, shape);
 }
 
@@ -143,10 +150,11 @@ static int finish(al_call *c, al_tensor *y) {
   return al_copy(c->into, y) ? -1 : al_ret(c, c->into);
 }
 
-static const char *const bad_operand[] = { "", "division by zero",
-                                           "integers have no negative integer powers" };
+static const char *const bad_operand[] = {"", "division by zero",
+                                          "integers have no negative integer powers"};
 
-static int compute(al_call *c, al_core core, al_dtype d, al_dtype out, int n, al_elementwise_context *ctx) {
+static int compute(al_call *c, al_core core, al_dtype d, al_dtype out, int n,
+                   al_elementwise_context *ctx) {
   al_operand room[3];
   al_tensor *in[3], *t[4];
   int64_t shape[AL_MAX_DIMS];
@@ -160,11 +168,11 @@ static int compute(al_call *c, al_core core, al_dtype d, al_dtype out, int n, al
   return finish(c, t[0]);
 }
 
-// ---- unary --------------------------------------------------------------------------------------
+// ---- unary ----
 
 // The op's plain numbers; an absent one is an absent bound.
 static al_elementwise_context numbers(const al_op *op, const al_arg *a) {
-  al_elementwise_context ctx = { { -INFINITY, INFINITY }, 0 };
+  al_elementwise_context ctx = {{-INFINITY, INFINITY}, 0};
   for (int i = 1; i < op->nparams && i < 3; i++)
     if (a[i].given || op->param[i].has_default) ctx.p[i - 1] = a[i].f;
   return ctx;
@@ -174,7 +182,9 @@ static int unary(al_call *c, int id) {
   al_dtype d = al_promote(1, &ARG_T(0));
   al_core core = AL_SELECT(al_unary).f[id][d];
   if (!core && d == AL_BOOL && AL_SELECT(al_unary).f[id][AL_UINT8])
-    return al_fail("x is bool, for which %s has no meaning: x:logical_not(), or x:to('int64') first", c->op->name);
+    return al_fail(
+        "x is bool, for which %s has no meaning: x:logical_not(), or x:to('int64') first",
+        c->op->name);
   if (!core) core = AL_SELECT(al_unary).f[id][d = AL_FLOAT32];
   al_elementwise_context ctx = numbers(c->op, c->a);
   return compute(c, core, d, d, 1, &ctx);
@@ -191,28 +201,31 @@ static int step(al_call *c, int id) {
 
 static int test(al_call *c, int id) {
   al_dtype d = (al_dtype)ARG_T(0)->dtype;
-  al_elementwise_context ctx = { { 0, 0 }, 0 };
+  al_elementwise_context ctx = {{0, 0}, 0};
   return compute(c, AL_SELECT(al_unary).test[id][d], d, AL_BOOL, 1, &ctx);
 }
 
 // The fused gradient: gx from g and what was saved, in one pass.
 static int fused(al_back *b, int id, al_tensor *saved) {
   al_elementwise_context ctx = numbers(b->node->op, b->a);
-  al_tensor *t[3] = { al_empty_like(b->g[0], (al_dtype)b->g[0]->dtype), b->g[0], saved };
+  al_tensor *t[3] = {al_empty_like(b->g[0], (al_dtype)b->g[0]->dtype), b->g[0], saved};
   if (!t[0] || al_elementwise(AL_SELECT(al_unary).grad[id][t[0]->dtype], 3, t, &ctx)) return -1;
   return al_grad1(b, t[0]);
 }
 
-// ---- two operands -------------------------------------------------------------------------------
+// ---- two operands ----
 
 static int binary(al_call *c, int id) {
-  al_dtype d = al_promote(2, (al_tensor *[]){ ARG_T(0), ARG_T(1) });
+  al_dtype d = al_promote(2, (al_tensor *[]){ARG_T(0), ARG_T(1)});
   al_core core = AL_SELECT(al_binary).f[id][d];
   if (!core && d == AL_BOOL && AL_SELECT(al_binary).f[id][AL_UINT8])
-    return al_fail("x and y are bool, for which %s has no meaning: convert one with :to('int64')", c->op->name);
-  if (!core && AL_SELECT(al_binary).f[id][AL_FLOAT32]) core = AL_SELECT(al_binary).f[id][d = AL_FLOAT32];
+    return al_fail(
+        "x and y are bool, for which %s has no meaning: convert one with :to('int64')",
+        c->op->name);
+  if (!core && AL_SELECT(al_binary).f[id][AL_FLOAT32])
+    core = AL_SELECT(al_binary).f[id][d = AL_FLOAT32];
   if (!core) return al_fail("x and y must be integers or bool, not %s", al_dtype_name(d));
-  al_elementwise_context ctx = { { 0, 0 }, 0 };
+  al_elementwise_context ctx = {{0, 0}, 0};
   return compute(c, core, d, d, 2, &ctx);
 }
 
@@ -220,8 +233,11 @@ static int binary(al_call *c, int id) {
 static al_tensor *pow_simple(al_tensor *x, al_tensor *y) {
   if (!y->wrapped || !al_is_float(x->dtype)) return NULL;
   double n = al_get(y, 0);
-  return n == 2 ? al_square(x) : n == 0.5 ? al_sqrt(x) : n == -1 ? al_reciprocal(x)
-       : n == 3 ? al_mul(x, al_square(x)) : NULL;
+  return n == 2     ? al_square(x)
+         : n == 0.5 ? al_sqrt(x)
+         : n == -1  ? al_reciprocal(x)
+         : n == 3   ? al_mul(x, al_square(x))
+                    : NULL;
 }
 
 static int power(al_call *c, int id) {
@@ -230,23 +246,28 @@ static int power(al_call *c, int id) {
 }
 
 static int compare(al_call *c, int id) {
-  al_dtype d = al_promote(2, (al_tensor *[]){ ARG_T(0), ARG_T(1) });
-  al_elementwise_context ctx = { { 0, 0 }, 0 };
+  al_dtype d = al_promote(2, (al_tensor *[]){ARG_T(0), ARG_T(1)});
+  al_elementwise_context ctx = {{0, 0}, 0};
   return compute(c, AL_SELECT(al_binary).f[id][d], d, AL_BOOL, 2, &ctx);
 }
 
 static int logic(al_call *c, int id) {
-  al_elementwise_context ctx = { { 0, 0 }, 0 };
+  al_elementwise_context ctx = {{0, 0}, 0};
   return compute(c, AL_SELECT(al_binary).f[id][AL_BOOL], AL_BOOL, AL_BOOL, 2, &ctx);
 }
 
-// ---- pieces of the recorded gradients -----------------------------------------------------------
+// ---- pieces of the recorded gradients ----
 
 extern al_op al_op_cosh, al_op_sinh, al_op_softplus, al_op_erf, al_op_floor_divide, al_op_trunc;
-#define APPLY1(name) static al_tensor *al_##name(al_tensor *x) { return al_apply(&al_op_##name, x); }
-APPLY1(cosh) APPLY1(sinh) APPLY1(erf) APPLY1(trunc)
-static al_tensor *al_softplus(al_tensor *x) { return al_apply(&al_op_softplus, x, 1.0, 20.0); }
-static al_tensor *al_floor_divide(al_tensor *x, al_tensor *y) { return al_apply(&al_op_floor_divide, x, y); }
+#define APPLY1(name) \
+  static al_tensor *al_##name(al_tensor *x) { return al_apply(&al_op_##name, x); }
+APPLY1(cosh)
+APPLY1(sinh) APPLY1(erf) APPLY1(trunc) static al_tensor *al_softplus(al_tensor *x) {
+  return al_apply(&al_op_softplus, x, 1.0, 20.0);
+}
+static al_tensor *al_floor_divide(al_tensor *x, al_tensor *y) {
+  return al_apply(&al_op_floor_divide, x, y);
+}
 
 #define SELU_SCALE 1.0507009873554804934
 #define SELU_ALPHA 1.6732632423543772848
@@ -289,7 +310,8 @@ static al_tensor *pow_dx(al_tensor *g, al_tensor *x, al_tensor *y) {
 // x^y log x, 0 where x = 0 and y >= 0
 static al_tensor *pow_dy(al_tensor *g, al_tensor *x, al_tensor *y) {
   al_tensor *flat = al_mul(al_eq(x, al_number(0)), al_ge(y, al_number(0)));
-  al_tensor *base = al_where(flat, al_number(1), x); // log 1 = 0, and no infinity in further gradients
+  al_tensor *base =
+      al_where(flat, al_number(1), x); // log 1 = 0, and no infinity in further gradients
   return al_mul(g, al_mul(al_pow(x, y), al_log(base)));
 }
 // 1 where a > b, a half at ties
@@ -297,68 +319,74 @@ static al_tensor *win(al_tensor *a, al_tensor *b) {
   return al_add(al_gt(a, b), al_mul_num(al_eq(a, b), 0.5));
 }
 
-// ---- the registry -------------------------------------------------------------------------------
+// ---- the registry ----
 
-#define UNARY(id, par, text, keep, args, F, D, TENSORS)                                            \
-  static al_tensor *form_##id(al_tensor *g, al_tensor *x, al_tensor *y, double p0, double p1) {    \
-    (void)x, (void)y, (void)p0, (void)p1;                                                          \
-    return TENSORS;                                                                                \
-  }                                                                                                \
-  static int forward_##id(al_call *c) { return unary(c, AL_U_##id); }                              \
-  static int grad_##id(al_back *b) {                                                               \
-    al_tensor *saved = keep[0] == 'x' ? b->in[0] : b->out[0];                                      \
-    if (saved && !b->create_graph) return fused(b, AL_U_##id, saved);                              \
-    al_elementwise_context n = numbers(b->node->op, b->a);                                         \
-    return al_grad1(b, form_##id(b->g[0], b->in[0], b->out[0], n.p[0], n.p[1]));                   \
-  }                                                                                                \
-  AL_OP(id, .sig = "x:N" par " -> T", .doc = text, .forward = forward_##id, .grad = grad_##id,     \
+#define UNARY(id, par, text, keep, args, F, D, TENSORS)                                        \
+  static al_tensor *form_##id(al_tensor *g, al_tensor *x, al_tensor *y, double p0,             \
+                              double p1) {                                                     \
+    (void)x, (void)y, (void)p0, (void)p1;                                                      \
+    return TENSORS;                                                                            \
+  }                                                                                            \
+  static int forward_##id(al_call *c) { return unary(c, AL_U_##id); }                          \
+  static int grad_##id(al_back *b) {                                                           \
+    al_tensor *saved = keep[0] == 'x' ? b->in[0] : b->out[0];                                  \
+    if (saved && !b->create_graph) return fused(b, AL_U_##id, saved);                          \
+    al_elementwise_context n = numbers(b->node->op, b->a);                                     \
+    return al_grad1(b, form_##id(b->g[0], b->in[0], b->out[0], n.p[0], n.p[1]));               \
+  }                                                                                            \
+  AL_OP(id, .sig = "x:N" par " -> T", .doc = text, .forward = forward_##id, .grad = grad_##id, \
         .save = keep, .sample = args, .flags = AL_F_INPLACE);
 
-#define STEP(id, text, args, F)                                                                    \
-  static int forward_##id(al_call *c) { return step(c, AL_U_##id); }                               \
-  AL_OP(id, .sig = "x:N -> T", .doc = text, .forward = forward_##id, .grad = zero, .sample = args, \
-        .flags = AL_F_INPLACE);
+#define STEP(id, text, args, F)                                                    \
+  static int forward_##id(al_call *c) { return step(c, AL_U_##id); }               \
+  AL_OP(id, .sig = "x:N -> T", .doc = text, .forward = forward_##id, .grad = zero, \
+        .sample = args, .flags = AL_F_INPLACE);
 
-#define TEST(id, text, args, F, I)                                                                 \
-  static int forward_##id(al_call *c) { return test(c, AL_T_##id); }                               \
-  AL_OP(id, .sig = "x:N -> T", .doc = text, .forward = forward_##id, .sample = args,               \
+#define TEST(id, text, args, F, I)                                                   \
+  static int forward_##id(al_call *c) { return test(c, AL_T_##id); }                 \
+  AL_OP(id, .sig = "x:N -> T", .doc = text, .forward = forward_##id, .sample = args, \
         .flags = AL_F_NODIFF);
 
-#define BINARY(id, more, text, keep, args, F, DX, DY)                                              \
-  static int forward_##id(al_call *c) { return AL_B_##id == AL_B_pow ? power(c, AL_B_##id) : binary(c, AL_B_##id); } \
-  static int grad_##id(al_back *b) {                                                               \
-    al_tensor *g = b->g[0], *x = b->in[0], *y = b->in[1];                                          \
-    (void)g, (void)x, (void)y;                                                                     \
-    if (b->needs[0] && !(b->gx[0] = DX)) return -1;                                                \
-    return b->needs[1] && !(b->gx[1] = DY) ? -1 : 0;                                               \
-  }                                                                                                \
-  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .grad = grad_##id,        \
+#define BINARY(id, more, text, keep, args, F, DX, DY)                                       \
+  static int forward_##id(al_call *c) {                                                     \
+    return AL_B_##id == AL_B_pow ? power(c, AL_B_##id) : binary(c, AL_B_##id);              \
+  }                                                                                         \
+  static int grad_##id(al_back *b) {                                                        \
+    al_tensor *g = b->g[0], *x = b->in[0], *y = b->in[1];                                   \
+    (void)g, (void)x, (void)y;                                                              \
+    if (b->needs[0] && !(b->gx[0] = DX)) return -1;                                         \
+    return b->needs[1] && !(b->gx[1] = DY) ? -1 : 0;                                        \
+  }                                                                                         \
+  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .grad = grad_##id, \
         .save = keep, .sample = args, .alias = more, .flags = AL_F_INPLACE);
 
-#define COMPARE(id, text, args, F)                                                                 \
-  static int forward_##id(al_call *c) { return compare(c, AL_B_##id); }                            \
-  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args,           \
+#define COMPARE(id, text, args, F)                                                       \
+  static int forward_##id(al_call *c) { return compare(c, AL_B_##id); }                  \
+  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args, \
         .flags = AL_F_NODIFF);
 
-#define LOGIC(id, text, args, F)                                                                   \
-  static int forward_##id(al_call *c) { return logic(c, AL_B_##id); }                              \
-  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args,           \
+#define LOGIC(id, text, args, F)                                                         \
+  static int forward_##id(al_call *c) { return logic(c, AL_B_##id); }                    \
+  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args, \
         .flags = AL_F_NODIFF);
 
-#define BITS(id, text, args, F, B)                                                                 \
-  static int forward_##id(al_call *c) { return binary(c, AL_B_##id); }                             \
-  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args,           \
+#define BITS(id, text, args, F, B)                                                       \
+  static int forward_##id(al_call *c) { return binary(c, AL_B_##id); }                   \
+  AL_OP(id, .sig = "x:N y:N -> T", .doc = text, .forward = forward_##id, .sample = args, \
         .flags = AL_F_NODIFF);
 
-static int zero(al_back *b) { return b->create_graph ? al_grad1(b, al_mul_num(b->g[0], 0)) : 0; }
+static int zero(al_back *b) {
+  return b->create_graph ? al_grad1(b, al_mul_num(b->g[0], 0)) : 0;
+}
 #include "elementwise.def"
 
 // ~x: the complement of integers, not of bool
 static int bitwise_not(al_call *c) {
   al_tensor *x = ARG_T(0);
-  if (al_is_float(x->dtype)) return al_fail("x must be integers or bool, not %s", al_dtype_name((al_dtype)x->dtype));
+  if (al_is_float(x->dtype))
+    return al_fail("x must be integers or bool, not %s", al_dtype_name((al_dtype)x->dtype));
   if (x->dtype == AL_BOOL) return al_ret(c, al_eq(x, al_integer(0)));
   return al_ret(c, al_to(al_sub(al_integer(-1), al_to(x, AL_INT64)), (al_dtype)x->dtype));
 }
-AL_OP(bitwise_not, .sig = "x:T -> T", .doc = "Bit by bit not, of integers or bool.", .forward = bitwise_not,
-      .sample = "{ints(0,9,3,4)}, {mask(3,4)}", .flags = AL_F_NODIFF);
+AL_OP(bitwise_not, .sig = "x:T -> T", .doc = "Bit by bit not, of integers or bool.",
+      .forward = bitwise_not, .sample = "{ints(0,9,3,4)}, {mask(3,4)}", .flags = AL_F_NODIFF);

@@ -1,15 +1,22 @@
 /* reduce.c: sums, means, products, extremes, norms over any dims.
  *
- * A reduction folds one group of adjacent dims at a time, innermost first, as (outer, n, inner) arrays:
- * rows where inner = 1, columns otherwise. Long groups are cut into chunks of fixed size whose partial
- * results are folded again, so that the order of additions depends on the shape alone. */
+ * A reduction folds one group of adjacent dims at a time, innermost first, as (outer, n, inner)
+ * arrays: rows where inner = 1, columns otherwise. Long groups are cut into chunks of fixed
+ * size whose partial results are folded again, so that the order of additions depends on the
+ * shape alone. */
 #include "../kernel/reduce.h"
 #include "op.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROW_CHUNK = 4096, COL_CHUNK = 128, COL_BLOCK = 1024, TASK = 1 << 14 /* elements worth a task */ };
+enum {
+  ROW_CHUNK = 4096,
+  COL_CHUNK = 128,
+  COL_BLOCK = 1024,
+  NARROW = 64,
+  TASK = 1 << 14 /* elements worth a task */
+};
 
 static int64_t at_least_1(int64_t n) { return n < 1 ? 1 : n; }
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -27,11 +34,13 @@ typedef struct job {
 static void fold_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   if (j->inner == 1 && j->chunks == 1) { /* whole rows */
-    j->fold->row(end - begin, j->n, j->n, j->x + begin * j->n * j->size_x, j->out + begin * j->size_out);
+    j->fold->row(end - begin, j->n, j->n, j->x + begin * j->n * j->size_x,
+                 j->out + begin * j->size_out);
     return;
   }
   for (int64_t t = begin; t < end; t++) {
-    int64_t first = t % j->blocks * COL_BLOCK, part = t / j->blocks, from = part % j->chunks * j->chunk;
+    int64_t first = t % j->blocks * COL_BLOCK, part = t / j->blocks,
+            from = part % j->chunks * j->chunk;
     int64_t rows = least(j->chunk, j->n - from), cols = least(COL_BLOCK, j->inner - first);
     const char *x = j->x + ((part / j->chunks * j->n + from) * j->inner + first) * j->size_x;
     char *out = j->out + (part * j->inner + first) * j->size_out;
@@ -40,25 +49,66 @@ static void fold_tasks(int64_t begin, int64_t end, void *context) {
   }
 }
 
-static bool is_sum(int kind) { return kind == AL_R_SUM || kind == AL_R_SUM_SQUARES || kind == AL_R_SUM_ABS; }
+static bool is_sum(int kind) {
+  return kind == AL_R_SUM || kind == AL_R_SUM_SQUARES || kind == AL_R_SUM_ABS;
+}
 static al_dtype folded_dtype(int kind, al_dtype d) {
   return !al_is_float(d) && (is_sum(kind) || kind == AL_R_PROD) ? AL_INT64 : d;
 }
 
+static int fold_group(int kind, al_dtype d, int64_t outer, int64_t n, int64_t inner,
+                      const void *x, void *out);
+
+/* A few columns fill no vector: k rows are laid side by side as one of k * inner columns, then
+ * those k are folded. The last n % k rows join as one more. */
+static int fold_narrow(int kind, al_dtype d, int64_t outer, int64_t n, int64_t inner,
+                       const void *x, void *out) {
+  const al_dtype od = folded_dtype(kind, d);
+  const int64_t k = NARROW / inner, whole = n / k, rest = n % k,
+                size = (int64_t)al_dtype_size(d), out_size = (int64_t)al_dtype_size(od);
+  const int64_t parts = k + (rest > 0);
+  char *part = al_alloc((size_t)(outer * parts * inner * out_size));
+  int failed = !part;
+  for (int64_t o = 0; !failed && o < outer; o++) {
+    const char *from = (const char *)x + o * n * inner * size;
+    char *to = part + o * parts * inner * out_size;
+    failed = fold_group(kind, d, 1, whole, k * inner, from, to) ||
+             (rest && fold_group(kind, d, 1, rest, inner, from + whole * k * inner * size,
+                                 to + k * inner * out_size));
+  }
+  failed =
+      failed || fold_group(is_sum(kind) ? AL_R_SUM : kind, od, outer, parts, inner, part, out);
+  al_release(part);
+  return failed ? -1 : 0;
+}
+
 /* out (outer, inner) = fold of x (outer, n, inner) over n */
-static int fold_group(int kind, al_dtype d, int64_t outer, int64_t n, int64_t inner, const void *x, void *out) {
+static int fold_group(int kind, al_dtype d, int64_t outer, int64_t n, int64_t inner,
+                      const void *x, void *out) {
   al_dtype od = folded_dtype(kind, d);
-  job j = { &AL_SELECT(al_reduce).fold[kind][d], x, out, n, inner, at_least_1(n), 1, 1, (int64_t)al_dtype_size(d),
-            (int64_t)al_dtype_size(od) };
+  job j = {&AL_SELECT(al_reduce).fold[kind][d],
+           x,
+           out,
+           n,
+           inner,
+           at_least_1(n),
+           1,
+           1,
+           (int64_t)al_dtype_size(d),
+           (int64_t)al_dtype_size(od)};
   int64_t chunk = inner == 1 ? ROW_CHUNK : COL_CHUNK;
   if (outer == 0 || inner == 0) return 0;
+  if (inner > 1 && inner <= NARROW / 4 && n >= 8 * NARROW)
+    return fold_narrow(kind, d, outer, n, inner, x, out);
   if (n >= 2 * chunk) j.chunk = chunk, j.chunks = (n + chunk - 1) / chunk;
   j.blocks = (inner + COL_BLOCK - 1) / COL_BLOCK;
-  if (j.chunks > 1 && !(j.out = al_alloc((size_t)(outer * j.chunks * inner * j.size_out)))) return -1;
+  if (j.chunks > 1 && !(j.out = al_alloc((size_t)(outer * j.chunks * inner * j.size_out))))
+    return -1;
   int64_t work = at_least_1(j.chunk * least(inner, COL_BLOCK));
   al_parallel(outer * j.chunks * j.blocks, at_least_1(TASK / work), fold_tasks, &j);
   if (j.chunks == 1) return 0;
-  int failed = fold_group(is_sum(kind) ? AL_R_SUM : kind, od, outer, j.chunks, inner, j.out, out);
+  int failed =
+      fold_group(is_sum(kind) ? AL_R_SUM : kind, od, outer, j.chunks, inner, j.out, out);
   al_release(j.out);
   return failed;
 }
@@ -116,9 +166,13 @@ static al_tensor *fold(al_tensor *x, int kind, const bool *cut, bool keep) {
     al_dtype od = folded_dtype(kind, d);
     al_tensor *y = groups == 1 ? al_empty(od, nlast, last) : al_empty(od, 1, shape);
     if (!y || fold_group(kind, d, outer, size[g], inner, al_data(x), al_data(y))) return NULL;
-    if (g > 0 && g + 1 < n) size[g - 1] *= size[g + 1], memmove(size + g, size + g + 2, (size_t)(n - g - 2) * sizeof *size),
-                            memmove(is_cut + g, is_cut + g + 2, (size_t)(n - g - 2)), n -= 2;
-    else memmove(size + g, size + g + 1, (size_t)(n - g - 1) * sizeof *size), memmove(is_cut + g, is_cut + g + 1, (size_t)(n - g - 1)), n--;
+    if (g > 0 && g + 1 < n)
+      size[g - 1] *= size[g + 1],
+          memmove(size + g, size + g + 2, (size_t)(n - g - 2) * sizeof *size),
+          memmove(is_cut + g, is_cut + g + 2, (size_t)(n - g - 2)), n -= 2;
+    else
+      memmove(size + g, size + g + 1, (size_t)(n - g - 1) * sizeof *size),
+          memmove(is_cut + g, is_cut + g + 1, (size_t)(n - g - 1)), n--;
     groups--, x = y, d = od;
     if (is_sum(kind)) kind = AL_R_SUM;
   }
@@ -142,12 +196,14 @@ static al_tensor *fold_call(al_call *c, al_tensor *x, int kind, int i) {
 
 static int need_float(const al_tensor *x) {
   if (al_is_float(x->dtype)) return 0;
-  return al_fail("x must be floating, not %s: x:to('float32') first", al_dtype_name((al_dtype)x->dtype));
+  return al_fail("x must be floating, not %s: x:to('float32') first",
+                 al_dtype_name((al_dtype)x->dtype));
 }
 
 /* ---- gradients: back to x's shape ---- */
 
-static al_tensor *with_dims(al_back *b, al_tensor *t, int i) { /* t with its reduced dims put back as 1 */
+static al_tensor *with_dims(al_back *b, al_tensor *t,
+                            int i) { /* t with its reduced dims put back as 1 */
   int ndim;
   const int64_t *shape = al_edge_shape(b, 0, &ndim);
   bool cut[AL_MAX_DIMS];
@@ -163,7 +219,7 @@ static al_tensor *spread(al_back *b, al_tensor *t, int i) { /* and repeated alon
 }
 static double reduced_count(al_back *b, int i) {
   int ndim;
-  al_tensor x = { .ndim = 0 };
+  al_tensor x = {.ndim = 0};
   const int64_t *shape = al_edge_shape(b, 0, &ndim);
   bool cut[AL_MAX_DIMS];
   x.ndim = (uint8_t)ndim;
@@ -172,17 +228,23 @@ static double reduced_count(al_back *b, int i) {
   return (double)count_cut(&x, cut);
 }
 /* Sum over the same dims as the call, keeping them. */
-static al_tensor *sum_like(al_back *b, al_tensor *t, int i) { return al_sum(t, b->a[i].ints.v, b->a[i].given ? b->a[i].ints.n : 0, true); }
-static al_tensor *mean_like(al_back *b, al_tensor *t, int i) { return al_mean(t, b->a[i].ints.v, b->a[i].given ? b->a[i].ints.n : 0, true); }
+static al_tensor *sum_like(al_back *b, al_tensor *t, int i) {
+  return al_sum(t, b->a[i].ints.v, b->a[i].given ? b->a[i].ints.n : 0, true);
+}
+static al_tensor *mean_like(al_back *b, al_tensor *t, int i) {
+  return al_mean(t, b->a[i].ints.v, b->a[i].given ? b->a[i].ints.n : 0, true);
+}
 
 /* ---- sums ---- */
 
-#define DIMS_SAMPLE "{r(3,4,2)}, {r(3,4,2), 2}, {r(3,4,2), {1,3}, true}, {r(3,4,2), {keepdim=true}}"
+#define DIMS_SAMPLE \
+  "{r(3,4,2)}, {r(3,4,2), 2}, {r(3,4,2), {1,3}, true}, {r(3,4,2), {keepdim=true}}"
 
 static int sum(al_call *c) { return al_ret(c, fold_call(c, ARG_T(0), AL_R_SUM, 1)); }
 static int sum_grad(al_back *b) { return al_grad1(b, spread(b, b->g[0], 1)); }
 AL_OP(sum, .sig = "x:T dims:dims? keepdim:bool=false -> T",
-      .doc = "Sum over dims (all by default). bool and integers give int64. float32 is added pairwise in chunks.",
+      .doc = "Sum over dims (all by default). bool and integers give int64. float32 is added "
+             "pairwise in chunks.",
       .forward = sum, .grad = sum_grad, .sample = DIMS_SAMPLE);
 
 static al_tensor *over(al_tensor *x, double n) { return al_div(x, al_number(n)); }
@@ -190,11 +252,15 @@ static al_tensor *over(al_tensor *x, double n) { return al_div(x, al_number(n));
 static int mean(al_call *c) {
   bool cut[AL_MAX_DIMS];
   if (need_float(ARG_T(0)) || read_dims(&c->a[1], ARG_T(0)->ndim, cut)) return -1;
-  return al_ret(c, over(fold(ARG_T(0), AL_R_SUM, cut, ARG_B(2)), (double)count_cut(ARG_T(0), cut)));
+  return al_ret(
+      c, over(fold(ARG_T(0), AL_R_SUM, cut, ARG_B(2)), (double)count_cut(ARG_T(0), cut)));
 }
-static int mean_grad(al_back *b) { return al_grad1(b, spread(b, over(b->g[0], reduced_count(b, 1)), 1)); }
-AL_OP(mean, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Mean over dims (all by default) of a floating tensor.",
-      .forward = mean, .grad = mean_grad, .sample = DIMS_SAMPLE);
+static int mean_grad(al_back *b) {
+  return al_grad1(b, spread(b, over(b->g[0], reduced_count(b, 1)), 1));
+}
+AL_OP(mean, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Mean over dims (all by default) of a floating tensor.", .forward = mean,
+      .grad = mean_grad, .sample = DIMS_SAMPLE);
 
 /* Two passes: the mean, then the squares of what is left. */
 static al_tensor *variance(al_call *c) {
@@ -206,22 +272,27 @@ static al_tensor *variance(al_call *c) {
   al_tensor *squares = fold(al_sub(x, middle), AL_R_SUM_SQUARES, cut, ARG_B(2));
   return over(squares, free > 0 ? free : 0);
 }
-static al_tensor *variance_slope(al_back *b) { /* d var / dx = 2 (x - mean) / (n - correction) */
+static al_tensor *
+variance_slope(al_back *b) { /* d var / dx = 2 (x - mean) / (n - correction) */
   double free = reduced_count(b, 1) - (double)b->a[3].i;
   return al_mul_num(al_sub(b->in[0], mean_like(b, b->in[0], 1)), 2 / free);
 }
 static int var(al_call *c) { return al_ret(c, variance(c)); }
-static int var_grad(al_back *b) { return al_grad1(b, al_mul(with_dims(b, b->g[0], 1), variance_slope(b))); }
+static int var_grad(al_back *b) {
+  return al_grad1(b, al_mul(with_dims(b, b->g[0], 1), variance_slope(b)));
+}
 AL_OP(var, .sig = "x:T dims:dims? keepdim:bool=false {correction:int=1} -> T",
-      .doc = "Variance over dims, divided by n - correction (Bessel's 1 by default).", .forward = var, .grad = var_grad,
-      .save = "x", .sample = DIMS_SAMPLE ", {r(5), {correction=0}}");
+      .doc = "Variance over dims, divided by n - correction (Bessel's 1 by default).",
+      .forward = var, .grad = var_grad, .save = "x",
+      .sample = DIMS_SAMPLE ", {r(5), {correction=0}}");
 static int std_(al_call *c) { return al_ret(c, al_sqrt(variance(c))); }
 static int std_grad(al_back *b) {
   al_tensor *g = al_div(b->g[0], al_mul_num(b->out[0], 2));
   return al_grad1(b, al_mul(with_dims(b, g, 1), variance_slope(b)));
 }
-AL_OP(std, .sig = "x:T dims:dims? keepdim:bool=false {correction:int=1} -> T", .doc = "Standard deviation: the square root of var.",
-      .forward = std_, .grad = std_grad, .save = "x out", .sample = DIMS_SAMPLE ", {r(5), {correction=0}}");
+AL_OP(std, .sig = "x:T dims:dims? keepdim:bool=false {correction:int=1} -> T",
+      .doc = "Standard deviation: the square root of var.", .forward = std_, .grad = std_grad,
+      .save = "x out", .sample = DIMS_SAMPLE ", {r(5), {correction=0}}");
 
 static int prod(al_call *c) { return al_ret(c, fold_call(c, ARG_T(0), AL_R_PROD, 1)); }
 extern al_op al_op_prod;
@@ -229,19 +300,26 @@ extern al_op al_op_prod;
 static int prod_grad(al_back *b) {
   al_tensor *x = b->in[0], *zero = al_number(0), *is_zero = al_eq(x, zero);
   al_tensor *zeros = sum_like(b, is_zero, 1), *rest = al_where(is_zero, al_number(1), x);
-  al_tensor *others = al_apply(&al_op_prod, rest, b->a[1].ints.v, b->a[1].given ? b->a[1].ints.n : 0, 1);
+  al_tensor *others =
+      al_apply(&al_op_prod, rest, b->a[1].ints.v, b->a[1].given ? b->a[1].ints.n : 0, 1);
   al_tensor *at_zero = al_where(al_eq(zeros, al_integer(1)), others, zero);
   al_tensor *elsewhere = al_where(al_eq(zeros, al_integer(0)), al_div(others, rest), zero);
   return al_grad1(b, al_mul(with_dims(b, b->g[0], 1), al_where(is_zero, at_zero, elsewhere)));
 }
-AL_OP(prod, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Product over dims (all by default). Integers give int64.",
-      .forward = prod, .grad = prod_grad, .save = "x", .sample = DIMS_SAMPLE);
+AL_OP(prod, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Product over dims (all by default). Integers give int64.", .forward = prod,
+      .grad = prod_grad, .save = "x", .sample = DIMS_SAMPLE);
 
-static int count_nonzero(al_call *c) { return al_ret(c, fold_call(c, al_ne(ARG_T(0), al_integer(0)), AL_R_SUM, 1)); }
-AL_OP(count_nonzero, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "How many elements over dims are not zero.",
-      .forward = count_nonzero, .sample = DIMS_SAMPLE, .flags = AL_F_NODIFF);
+static int count_nonzero(al_call *c) {
+  return al_ret(c, fold_call(c, al_ne(ARG_T(0), al_integer(0)), AL_R_SUM, 1));
+}
+AL_OP(count_nonzero, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "How many elements over dims are not zero.", .forward = count_nonzero,
+      .sample = DIMS_SAMPLE, .flags = AL_F_NODIFF);
 
-static al_tensor *truth(al_tensor *x) { return x->dtype == AL_BOOL ? x : al_ne(x, al_integer(0)); }
+static al_tensor *truth(al_tensor *x) {
+  return x->dtype == AL_BOOL ? x : al_ne(x, al_integer(0));
+}
 static int any(al_call *c) { return al_ret(c, fold_call(c, truth(ARG_T(0)), AL_R_MAX, 1)); }
 static int all(al_call *c) {
   bool cut[AL_MAX_DIMS]; /* an empty "all" is true, where the least of no bools is not */
@@ -249,9 +327,11 @@ static int all(al_call *c) {
   if (count_cut(ARG_T(0), cut)) return al_ret(c, fold_call(c, truth(ARG_T(0)), AL_R_MIN, 1));
   return al_ret(c, al_eq(fold_call(c, truth(ARG_T(0)), AL_R_MAX, 1), al_integer(0)));
 }
-AL_OP(any, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Whether some element over dims is not zero.", .forward = any,
+AL_OP(any, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Whether some element over dims is not zero.", .forward = any,
       .sample = "{mask(3,4)}, {mask(3,4), 1}", .flags = AL_F_NODIFF);
-AL_OP(all, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Whether every element over dims is nonzero.", .forward = all,
+AL_OP(all, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Whether every element over dims is nonzero.", .forward = all,
       .sample = "{mask(3,4)}, {mask(3,4), 1}", .flags = AL_F_NODIFF);
 
 /* ---- extremes ---- */
@@ -264,10 +344,14 @@ static al_tensor *share(al_back *b, al_tensor *x, al_tensor *y) {
   return al_mul(with_dims(b, b->g[0], 1), al_div(hit, sum_like(b, hit, 1)));
 }
 static int extreme_grad(al_back *b) { return al_grad1(b, share(b, b->in[0], b->out[0])); }
-AL_OP(amax, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Largest element over dims; NaN wins. Ties share the gradient.",
-      .forward = amax, .grad = extreme_grad, .save = "x out", .sample = "{distinct(3,4,2)}, {distinct(3,4,2), {1,3}, true}");
-AL_OP(amin, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "Smallest element over dims; NaN wins. Ties share the gradient.",
-      .forward = amin, .grad = extreme_grad, .save = "x out", .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}");
+AL_OP(amax, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Largest element over dims; NaN wins. Ties share the gradient.", .forward = amax,
+      .grad = extreme_grad, .save = "x out",
+      .sample = "{distinct(3,4,2)}, {distinct(3,4,2), {1,3}, true}");
+AL_OP(amin, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "Smallest element over dims; NaN wins. Ties share the gradient.", .forward = amin,
+      .grad = extreme_grad, .save = "x out",
+      .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}");
 
 typedef struct search {
   const al_extreme *kernel;
@@ -278,18 +362,22 @@ typedef struct search {
 static void search_tasks(int64_t begin, int64_t end, void *context) {
   const search *s = context;
   if (s->inner == 1) {
-    s->kernel->row(end - begin, s->n, s->x + begin * s->n * s->size, s->value + begin * s->size, s->index + begin);
+    s->kernel->row(end - begin, s->n, s->x + begin * s->n * s->size, s->value + begin * s->size,
+                   s->index + begin);
     return;
   }
   for (int64_t t = begin; t < end; t++) {
     int64_t o = t / s->blocks, first = t % s->blocks * COL_BLOCK, at = o * s->inner + first;
-    s->kernel->col(s->n, least(COL_BLOCK, s->inner - first), s->inner, s->x + (o * s->n * s->inner + first) * s->size,
-                   s->value + at * s->size, s->index + at);
+    s->kernel->col(s->n, least(COL_BLOCK, s->inner - first), s->inner,
+                   s->x + (o * s->n * s->inner + first) * s->size, s->value + at * s->size,
+                   s->index + at);
   }
 }
 
-/* Value and position from 1 along dim (or in all of x, read in order): the shape without dim, or with it as 1. */
-static int find(al_tensor *x, bool smallest, bool whole, int64_t dim, bool keep, al_tensor **value, al_tensor **index) {
+/* Value and position from 1 along dim (or in all of x, read in order): the shape without dim,
+ * or with it as 1. */
+static int find(al_tensor *x, bool smallest, bool whole, int64_t dim, bool keep,
+                al_tensor **value, al_tensor **index) {
   int64_t shape[AL_MAX_DIMS], n, outer = 1, inner = 1;
   int d = 0, ndim = 0;
   if (!whole && al_dim(dim, x->ndim, &d)) return -1;
@@ -305,16 +393,23 @@ static int find(al_tensor *x, bool smallest, bool whole, int64_t dim, bool keep,
   x = al_dense(x, t);
   *value = al_empty(t, ndim, shape), *index = al_empty(AL_INT64, ndim, shape);
   if (!x || !*value || !*index) return -1;
-  search s = { &AL_SELECT(al_reduce).extreme[smallest][t], al_data(x), al_data(*value), al_data(*index), n, inner,
-               (inner + COL_BLOCK - 1) / COL_BLOCK, (int64_t)al_dtype_size(t) };
-  al_parallel(outer * s.blocks, at_least_1(TASK / at_least_1(n * least(inner, COL_BLOCK))), search_tasks, &s);
+  search s = {&AL_SELECT(al_reduce).extreme[smallest][t],
+              al_data(x),
+              al_data(*value),
+              al_data(*index),
+              n,
+              inner,
+              (inner + COL_BLOCK - 1) / COL_BLOCK,
+              (int64_t)al_dtype_size(t)};
+  al_parallel(outer * s.blocks, at_least_1(TASK / at_least_1(n * least(inner, COL_BLOCK))),
+              search_tasks, &s);
   if (t != own) *value = al_to(*value, own);
   return *value ? 0 : -1;
 }
 
 static int extreme(al_call *c, bool smallest) {
   if (!HAS(1)) {
-    bool all[AL_MAX_DIMS] = { true, true, true, true, true, true, true, true };
+    bool all[AL_MAX_DIMS] = {true, true, true, true, true, true, true, true};
     if (!al_numel(ARG_T(0))) return al_fail("there is no element to choose from");
     return al_ret(c, fold(ARG_T(0), smallest ? AL_R_MIN : AL_R_MAX, all, ARG_B(2)));
   }
@@ -327,7 +422,7 @@ static int positioned_grad(al_back *b) {
   int ndim, d;
   const int64_t *shape = al_edge_shape(b, 0, &ndim);
   if (!b->a[1].given) { /* dims absent: share reads parameter 1 as "all" */
-    al_arg none[AL_MAX_ARGS] = { { .i = 0 } };
+    al_arg none[AL_MAX_ARGS] = {{.i = 0}};
     al_back whole = *b;
     whole.a = none;
     return al_grad1(b, share(&whole, b->in[0], b->out[0]));
@@ -335,18 +430,23 @@ static int positioned_grad(al_back *b) {
   if (al_dim(b->a[1].i, ndim, &d)) return -1;
   if (ndim == 0) return al_grad1(b, b->g[0]);
   int64_t kept[AL_MAX_DIMS], ramp[AL_MAX_DIMS];
-  for (int i = 0; i < ndim; i++) kept[i] = i == d ? 1 : shape[i], ramp[i] = i == d ? shape[i] : 1;
+  for (int i = 0; i < ndim; i++)
+    kept[i] = i == d ? 1 : shape[i], ramp[i] = i == d ? shape[i] : 1;
   al_tensor *place = al_empty(AL_INT64, ndim, ramp);
   if (!place) return -1;
   for (int64_t i = 0; i < shape[d]; i++) al_set_int(place, i, i + 1);
   al_tensor *hit = al_eq(al_reshape(b->out[1], kept, ndim), place);
   return al_grad1(b, al_where(hit, al_reshape(b->g[0], kept, ndim), al_number(0)));
 }
-#define EXTREME_DOC(which) which " element of all, or along dim: then values and positions (from 1, the first of equals). NaN wins."
-AL_OP(max, .sig = "x:T dim:dim? keepdim:bool=false -> T T", .doc = EXTREME_DOC("Largest"), .forward = max, .grad = positioned_grad,
-      .save = "x out out2", .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}, {distinct(3,4), 1, true}");
-AL_OP(min, .sig = "x:T dim:dim? keepdim:bool=false -> T T", .doc = EXTREME_DOC("Smallest"), .forward = min, .grad = positioned_grad,
-      .save = "x out out2", .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}, {distinct(3,4), 1, true}");
+#define EXTREME_DOC(which)                                                                \
+  which " element of all, or along dim: then values and positions (from 1, the first of " \
+        "equals). NaN wins."
+AL_OP(max, .sig = "x:T dim:dim? keepdim:bool=false -> T T", .doc = EXTREME_DOC("Largest"),
+      .forward = max, .grad = positioned_grad, .save = "x out out2",
+      .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}, {distinct(3,4), 1, true}");
+AL_OP(min, .sig = "x:T dim:dim? keepdim:bool=false -> T T", .doc = EXTREME_DOC("Smallest"),
+      .forward = min, .grad = positioned_grad, .save = "x out out2",
+      .sample = "{distinct(3,4,2)}, {distinct(3,4,2), 2}, {distinct(3,4), 1, true}");
 
 static int position(al_call *c, bool smallest) {
   al_tensor *value;
@@ -354,9 +454,11 @@ static int position(al_call *c, bool smallest) {
 }
 static int argmax(al_call *c) { return position(c, false); }
 static int argmin(al_call *c) { return position(c, true); }
-AL_OP(argmax, .sig = "x:T dim:dim? keepdim:bool=false -> T", .doc = "Position (from 1) of the largest element along dim, or in all of x.",
+AL_OP(argmax, .sig = "x:T dim:dim? keepdim:bool=false -> T",
+      .doc = "Position (from 1) of the largest element along dim, or in all of x.",
       .forward = argmax, .sample = "{distinct(3,4)}, {distinct(3,4), 2}", .flags = AL_F_NODIFF);
-AL_OP(argmin, .sig = "x:T dim:dim? keepdim:bool=false -> T", .doc = "Position (from 1) of the smallest element along dim, or in all of x.",
+AL_OP(argmin, .sig = "x:T dim:dim? keepdim:bool=false -> T",
+      .doc = "Position (from 1) of the smallest element along dim, or in all of x.",
       .forward = argmin, .sample = "{distinct(3,4)}, {distinct(3,4), 2}", .flags = AL_F_NODIFF);
 
 /* ---- norms ---- */
@@ -367,13 +469,17 @@ static int norm(al_call *c) {
   if (need_float(x)) return -1;
   if (p == 2) return al_ret(c, al_sqrt(fold_call(c, x, AL_R_SUM_SQUARES, 2)));
   if (p == 1) return al_ret(c, fold_call(c, x, AL_R_SUM_ABS, 2));
-  if (p == 0) return al_ret(c, al_to(fold_call(c, al_ne(x, al_number(0)), AL_R_SUM, 2), (al_dtype)x->dtype));
+  if (p == 0)
+    return al_ret(c,
+                  al_to(fold_call(c, al_ne(x, al_number(0)), AL_R_SUM, 2), (al_dtype)x->dtype));
   if (isinf(p)) return al_ret(c, fold_call(c, al_abs(x), p > 0 ? AL_R_MAX : AL_R_MIN, 2));
-  return al_ret(c, al_pow(fold_call(c, al_pow(al_abs(x), al_number(p)), AL_R_SUM, 2), al_number(1 / p)));
+  return al_ret(
+      c, al_pow(fold_call(c, al_pow(al_abs(x), al_number(p)), AL_R_SUM, 2), al_number(1 / p)));
 }
 /* sign(x) |x|^(p-1) / y^(p-1), 0 where y = 0 */
 static int norm_grad(al_back *b) {
-  al_tensor *x = b->in[0], *y = with_dims(b, b->out[0], 2), *g = with_dims(b, b->g[0], 2), *slope;
+  al_tensor *x = b->in[0], *y = with_dims(b, b->out[0], 2), *g = with_dims(b, b->g[0], 2),
+            *slope;
   double p = b->a[1].f;
   if (p == 0) return al_grad1(b, al_mul_num(x, 0));
   if (p == 1) return al_grad1(b, al_mul(g, al_sign(x)));
@@ -387,17 +493,26 @@ static int norm_grad(al_back *b) {
   return al_grad1(b, al_where(flat, al_number(0), al_mul(g, slope)));
 }
 AL_OP(norm, .sig = "x:T p:num=2 dims:dims? keepdim:bool=false -> T",
-      .doc = "(sum |x|^p)^(1/p) over dims; p = inf: the largest |x|, -inf: the smallest, 0: how many are not zero.",
+      .doc = "(sum |x|^p)^(1/p) over dims; p = inf: the largest |x|, -inf: the smallest, 0: "
+             "how many are not zero.",
       .forward = norm, .grad = norm_grad, .save = "x out",
-      .sample = "{away(3,4)}, {away(3,4), 2, 1, true}, {away(3,4), 1, 2}, {away(3,4), 3}, {distinct(3,4), math.huge, 1}");
+      .sample = "{away(3,4)}, {away(3,4), 2, 1, true}, {away(3,4), 1, 2}, {away(3,4), 3}, "
+                "{distinct(3,4), math.huge, 1}");
 
 /* ---- running sums ---- */
 
-typedef struct running { const char *x; char *y; int64_t n, inner, size; bool reverse; al_dtype d; } running;
+typedef struct running {
+  const char *x;
+  char *y;
+  int64_t n, inner, size;
+  bool reverse;
+  al_dtype d;
+} running;
 static void scan_tasks(int64_t begin, int64_t end, void *context) {
   const running *r = context;
   for (int64_t o = begin; o < end; o++)
-    AL_SELECT(al_reduce).scan[r->d](r->n, r->inner, r->x + o * r->n * r->inner * r->size, r->y + o * r->n * r->inner * r->size, r->reverse);
+    AL_SELECT(al_reduce).scan[r->d](r->n, r->inner, r->x + o * r->n * r->inner * r->size,
+                                    r->y + o * r->n * r->inner * r->size, r->reverse);
 }
 static int cumsum(al_call *c) {
   int dim;
@@ -406,9 +521,15 @@ static int cumsum(al_call *c) {
   al_tensor *x = al_dense(ARG_T(0), d), *y = x ? al_empty_like(x, d) : NULL;
   if (!y) return -1;
   if (!al_numel(x)) return al_ret(c, y);
-  running r = { al_data(x), al_data(y), x->ndim ? x->shape[dim] : 1, x->ndim ? al_product(x->ndim - dim - 1, x->shape + dim + 1) : 1,
-                (int64_t)al_dtype_size(d), ARG_B(2), d };
-  al_parallel(al_numel(x) / (r.n * r.inner), at_least_1(TASK / (r.n * r.inner)), scan_tasks, &r);
+  running r = {al_data(x),
+               al_data(y),
+               x->ndim ? x->shape[dim] : 1,
+               x->ndim ? al_product(x->ndim - dim - 1, x->shape + dim + 1) : 1,
+               (int64_t)al_dtype_size(d),
+               ARG_B(2),
+               d};
+  al_parallel(al_numel(x) / (r.n * r.inner), at_least_1(TASK / (r.n * r.inner)), scan_tasks,
+              &r);
   return al_ret(c, y);
 }
 static int cumsum_grad(al_back *b) {
@@ -416,7 +537,8 @@ static int cumsum_grad(al_back *b) {
   return al_grad1(b, al_apply(&al_op_cumsum, b->g[0], b->a[1].i, !b->a[2].b));
 }
 AL_OP(cumsum, .sig = "x:T dim:dim {reverse:bool=false} -> T",
-      .doc = "Running sum along dim; with reverse, from its end. Integers give int64.", .forward = cumsum, .grad = cumsum_grad,
+      .doc = "Running sum along dim; with reverse, from its end. Integers give int64.",
+      .forward = cumsum, .grad = cumsum_grad,
       .sample = "{r(3,4), 1}, {r(3,4), 2}, {r(2,3,2), 2, {reverse=true}}");
 
 /* ---- what broadcasting repeated ---- */

@@ -35,25 +35,31 @@ static void forward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   for (int64_t t = begin; t < end; t++) {
     int64_t o = t / j->blocks, first = t % j->blocks * COLUMNS, last = first + COLUMNS;
-    AL_SELECT(al_softmax).forward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
-        j->x + o * j->n * j->inner * j->size, j->y + o * (j->kind == AL_LOGSUMEXP ? 1 : j->n) * j->inner * j->size);
+    AL_SELECT(al_softmax)
+        .forward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
+                          j->x + o * j->n * j->inner * j->size,
+                          j->y + o * (j->kind == AL_LOGSUMEXP ? 1 : j->n) * j->inner * j->size);
   }
 }
 static void backward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   for (int64_t t = begin; t < end; t++) {
-    int64_t at = t / j->blocks * j->n * j->inner * j->size, first = t % j->blocks * COLUMNS, last = first + COLUMNS;
-    AL_SELECT(al_softmax).backward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner, j->x + at,
-                                            j->g + at, j->y + at);
+    int64_t at = t / j->blocks * j->n * j->inner * j->size, first = t % j->blocks * COLUMNS,
+            last = first + COLUMNS;
+    AL_SELECT(al_softmax)
+        .backward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
+                           j->x + at, j->g + at, j->y + at);
   }
 }
 
 static int forward(al_call *c, int kind) {
   al_tensor *x = ARG_T(0);
-  job j = { .kind = kind };
+  job j = {.kind = kind};
   int64_t outer;
-  if (!al_is_float(x->dtype)) return al_fail("x must be floating, not %s", al_dtype_name((al_dtype)x->dtype));
-  al_tensor *dense = al_dense(x, (al_dtype)x->dtype), *y = dense ? al_empty_like(dense, (al_dtype)x->dtype) : NULL;
+  if (!al_is_float(x->dtype))
+    return al_fail("x must be floating, not %s", al_dtype_name((al_dtype)x->dtype));
+  al_tensor *dense = al_dense(x, (al_dtype)x->dtype),
+            *y = dense ? al_empty_like(dense, (al_dtype)x->dtype) : NULL;
   if (!y || open(&j, x, ARG_I(1), &outer)) return -1;
   j.x = al_data(dense), j.y = al_data(y);
   if (j.n) al_parallel(outer * j.blocks, grain(&j), forward_tasks, &j);
@@ -67,10 +73,12 @@ static int gradient(al_back *b, int kind) {
   if (b->create_graph) {
     al_tensor *p = kind == AL_SOFTMAX ? y : al_exp(y);
     al_tensor *total = al_sum(kind == AL_SOFTMAX ? al_mul(g, y) : g, &dim, 1, true);
-    return al_grad1(b, kind == AL_SOFTMAX ? al_mul(y, al_sub(g, total)) : al_sub(g, al_mul(p, total)));
+    return al_grad1(b, kind == AL_SOFTMAX ? al_mul(y, al_sub(g, total))
+                                          : al_sub(g, al_mul(p, total)));
   }
-  job j = { .kind = kind };
-  al_tensor *dense = al_dense(g, (al_dtype)g->dtype), *gx = dense ? al_empty_like(y, (al_dtype)y->dtype) : NULL;
+  job j = {.kind = kind};
+  al_tensor *dense = al_dense(g, (al_dtype)g->dtype),
+            *gx = dense ? al_empty_like(y, (al_dtype)y->dtype) : NULL;
   if (!gx || open(&j, y, dim, &outer)) return -1;
   j.x = al_data(y), j.g = al_data(dense), j.y = al_data(gx);
   if (j.n) al_parallel(outer * j.blocks, grain(&j), backward_tasks, &j);
@@ -79,18 +87,20 @@ static int gradient(al_back *b, int kind) {
 
 static int softmax(al_call *c) { return forward(c, AL_SOFTMAX); }
 static int softmax_grad(al_back *b) { return gradient(b, AL_SOFTMAX); }
-AL_OP(softmax, .sig = "x:T dim:dim -> T", .doc = "e^x / sum e^x along dim.", .forward = softmax, .grad = softmax_grad, .save = "out",
-      .sample = "{r(3,4), 2}, {r(2,3,4), 2}, {r(5), 1}");
+AL_OP(softmax, .sig = "x:T dim:dim -> T", .doc = "e^x / sum e^x along dim.", .forward = softmax,
+      .grad = softmax_grad, .save = "out", .sample = "{r(3,4), 2}, {r(2,3,4), 2}, {r(5), 1}");
 
 static int log_softmax(al_call *c) { return forward(c, AL_LOG_SOFTMAX); }
 static int log_softmax_grad(al_back *b) { return gradient(b, AL_LOG_SOFTMAX); }
-AL_OP(log_softmax, .sig = "x:T dim:dim -> T", .doc = "x - log sum e^x along dim.", .forward = log_softmax, .grad = log_softmax_grad,
-      .save = "out", .sample = "{r(3,4), 2}, {r(2,3,4), 2}, {r(5), 1}");
+AL_OP(log_softmax, .sig = "x:T dim:dim -> T", .doc = "x - log sum e^x along dim.",
+      .forward = log_softmax, .grad = log_softmax_grad, .save = "out",
+      .sample = "{r(3,4), 2}, {r(2,3,4), 2}, {r(5), 1}");
 
-/* ---- logsumexp over any dims: one after the other, as log sum e^(log sum e^x) is the whole ---- */
+/* ---- logsumexp over any dims: one after the other, as log sum e^(log sum e^x) is the whole
+ * ---- */
 
 static al_tensor *lse(al_tensor *x, int d) {
-  job j = { .kind = AL_LOGSUMEXP };
+  job j = {.kind = AL_LOGSUMEXP};
   int64_t outer, shape[AL_MAX_DIMS];
   al_tensor *dense = al_dense(x, (al_dtype)x->dtype);
   if (!dense || open(&j, x, d, &outer)) return NULL;
@@ -118,7 +128,8 @@ static int logsumexp(al_call *c) {
   bool cut[AL_MAX_DIMS];
   int64_t shape[AL_MAX_DIMS];
   int n = 0;
-  if (!al_is_float(x->dtype)) return al_fail("x must be floating, not %s", al_dtype_name((al_dtype)x->dtype));
+  if (!al_is_float(x->dtype))
+    return al_fail("x must be floating, not %s", al_dtype_name((al_dtype)x->dtype));
   if (which(&c->a[1], x->ndim, cut)) return -1;
   for (int d = 0; d < x->ndim; d++)
     if (!cut[d] || ARG_B(2)) shape[n++] = cut[d] ? 1 : x->shape[d];
@@ -134,9 +145,12 @@ static int logsumexp_grad(al_back *b) { /* g e^(x - y), 0 where y is -inf */
   int64_t shape[AL_MAX_DIMS];
   if (which(&b->a[1], x->ndim, cut)) return -1;
   for (int d = 0; d < x->ndim; d++) shape[d] = cut[d] ? 1 : x->shape[d];
-  al_tensor *y = al_reshape(b->out[0], shape, x->ndim), *g = al_reshape(b->g[0], shape, x->ndim);
+  al_tensor *y = al_reshape(b->out[0], shape, x->ndim),
+            *g = al_reshape(b->g[0], shape, x->ndim);
   y = al_where(al_eq(y, al_number(-INFINITY)), al_number(0), y);
   return al_grad1(b, al_mul(g, al_exp(al_sub(x, y))));
 }
-AL_OP(logsumexp, .sig = "x:T dims:dims? keepdim:bool=false -> T", .doc = "log sum e^x over dims, without overflow.",
-      .forward = logsumexp, .grad = logsumexp_grad, .save = "x out", .sample = "{r(3,4)}, {r(3,4), 2}, {r(2,3,4), {1,3}, true}");
+AL_OP(logsumexp, .sig = "x:T dims:dims? keepdim:bool=false -> T",
+      .doc = "log sum e^x over dims, without overflow.", .forward = logsumexp,
+      .grad = logsumexp_grad, .save = "x out",
+      .sample = "{r(3,4)}, {r(3,4), 2}, {r(2,3,4), {1,3}, true}");

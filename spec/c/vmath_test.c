@@ -1,7 +1,7 @@
-/* The polynomial functions against the C library's doubles, over floats of every size, in units in the
- * last place. */
-#include "kernel/vmath.h"
+/* The polynomial functions against the C library's doubles, over floats of every size, in units
+ * in the last place. */
 #include "check.h"
+#include "kernel/vmath.h"
 
 static double ulp(float x) {
   float a = fabsf(x) < 1.17549435e-38f ? 1.17549435e-38f : fabsf(x);
@@ -9,7 +9,8 @@ static double ulp(float x) {
 }
 
 /* every 4099th float, both signs, from zero over the denormals to infinity and NaN */
-static void compare(const char *name, float (*ours)(float), double (*reference)(double), double bound) {
+static void compare(const char *name, float (*ours)(float), double (*reference)(double),
+                    double bound) {
   double worst = 0;
   float at = 0;
   int bad = 0;

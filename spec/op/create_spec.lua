@@ -34,9 +34,12 @@ describe("creation", function()
     assert.same({ 0, 0.25, 0.5, 0.75, 1 }, al.linspace(0, 1, 5):totable())
     assert.same({ 3 }, al.linspace(3, 9, 1):totable())
     assert.same({ { 1, 0, 0 }, { 0, 1, 0 } }, al.eye(2, 3):totable())
-    assert.same({ { 0, 1, 0 }, { 1, 0, 0 } }, al.one_hot(al.tensor({ 2, 1 }, { dtype = "int64" }), 3):totable())
-    assert.error_matches(function() al.one_hot(al.tensor({ 0 }, { dtype = "int64" })) end, "count from 1")
-    assert.error_matches(function() al.one_hot(al.tensor({ 4 }, { dtype = "int64" }), 3) end, "beyond")
+    assert.same({ { 0, 1, 0 }, { 1, 0, 0 } }, al.one_hot(al.tensor({ 2, 1 },
+      { dtype = "int64" }), 3):totable())
+    assert.error_matches(function() al.one_hot(al.tensor({ 0 }, { dtype = "int64" })) end,
+      "count from 1")
+    assert.error_matches(function() al.one_hot(al.tensor({ 4 }, { dtype = "int64" }), 3) end,
+      "beyond")
   end)
 end)
 
@@ -81,7 +84,8 @@ describe("casts and copies", function()
     local y = x:permute(3, 1, 2):contiguous()
     assert.equal(x[2][17][33]:item(), y[33][2][17]:item())
     assert.same(x:totable(), y:permute(2, 3, 1):contiguous():totable())
-    assert.same({ { 1, 1 }, { 2, 2 } }, al.tensor({ { 1 }, { 2 } }):expand(2, 2):contiguous():totable())
+    assert.same({ { 1, 1 }, { 2, 2 } }, al.tensor({ { 1 }, { 2 } }):expand(2,
+      2):contiguous():totable())
     local v = al.arange(5)
     v["2:5"]:copy_(v["1:4"])
     assert.same({ 1, 1, 2, 3, 4 }, v:totable())

@@ -5,9 +5,11 @@ local nan, inf = 0 / 0, math.huge
 local f64 = { dtype = "float64" }
 
 local function near(expected, got, tolerance)
-  if expected ~= expected then return assert.is_true(got ~= got, "NaN expected, got " .. tostring(got)) end
+  if expected ~= expected then return assert.is_true(got ~= got,
+    "NaN expected, got " .. tostring(got)) end
   if math.abs(expected) == inf then return assert.equal(expected, got) end
-  assert.is_true(math.abs(expected - got) <= tolerance * math.max(1, math.abs(expected)), ("%.17g, not %.17g"):format(got, expected))
+  assert.is_true(math.abs(expected - got) <= tolerance * math.max(1, math.abs(expected)),
+    ("%.17g, not %.17g"):format(got, expected))
 end
 
 local function tanh(x)
@@ -16,7 +18,8 @@ local function tanh(x)
   return x < 0 and -t or t
 end
 local function sigmoid(x) return 1 / (1 + math.exp(-x)) end
-local function softplus(x) return x > 20 and x or math.max(x, 0) + math.log(1 + math.exp(-math.abs(x))) end
+local function softplus(x) return x > 20 and x or math.max(x,
+  0) + math.log(1 + math.exp(-math.abs(x))) end
 local function truncate(x) return x < 0 and math.ceil(x) or math.floor(x) end
 
 local forms = {
@@ -30,7 +33,8 @@ local forms = {
   sin = math.sin, cos = math.cos, tan = math.tan, atan = math.atan,
   sinh = function(x) return (math.exp(x) - math.exp(-x)) / 2 end,
   cosh = function(x) return (math.exp(x) + math.exp(-x)) / 2 end,
-  asinh = function(x) return (x < 0 and -1 or 1) * math.log(math.abs(x) + math.sqrt(x * x + 1)) end,
+  asinh = function(x) return (x < 0 and -1 or
+    1) * math.log(math.abs(x) + math.sqrt(x * x + 1)) end,
   tanh = tanh, sigmoid = sigmoid, softplus = softplus,
   logsigmoid = function(x) return -softplus(-x) end,
   relu = function(x) return math.max(x, 0) end,
@@ -104,7 +108,8 @@ describe("unary ops", function()
 
   it("erf and erfc have their tabulated values (Abramowitz & Stegun 7.1)", function()
     local x = al.tensor({ 0.5, 1, 2, -1 }, f64)
-    local known = { 0.5204998778130465, 0.8427007929497149, 0.9953222650189527, -0.8427007929497149 }
+    local known = { 0.5204998778130465, 0.8427007929497149, 0.9953222650189527,
+      -0.8427007929497149 }
     local single = x:to("float32"):erf():totable()
     for i, v in ipairs(x:erf():totable()) do
       near(known[i], v, 1e-15)
@@ -114,7 +119,8 @@ describe("unary ops", function()
     near(0.8413447460685429, al.gelu(al.tensor({ 1 }, f64)):item(), 1e-14)
   end)
 
-  it("integers keep their dtype where that has a meaning, and turn to float32 elsewhere", function()
+  it("integers keep their dtype where that has a meaning, and turn to float32 elsewhere",
+    function()
     local x = al.tensor({ -3, 0, 5 }, { dtype = "int32" })
     assert.equal("int32", x:abs().dtype)
     assert.same({ 3, 0, 5 }, x:abs():totable())
@@ -134,7 +140,8 @@ end)
 describe("binary ops", function()
   it("follow Python's sign for remainder and floor_divide, C's for fmod", function()
     for _, dtype in ipairs { "int32", "int64", "float32", "float64" } do
-      local x, y = al.tensor({ 7, -7, 7, -7 }, { dtype = dtype }), al.tensor({ 3, 3, -3, -3 }, { dtype = dtype })
+      local x, y = al.tensor({ 7, -7, 7, -7 }, { dtype = dtype }), al.tensor({ 3, 3, -3, -3 },
+        { dtype = dtype })
       assert.same({ 1, 2, -2, -1 }, (x % y):totable())
       assert.same({ 2, -3, -3, 2 }, x:floor_divide(y):totable())
       assert.same({ 1, -1, 1, -1 }, x:fmod(y):totable())
@@ -147,18 +154,23 @@ describe("binary ops", function()
     assert.same({ -2147483648 }, (big + 1):totable())
     assert.same({ 4 }, (al.tensor({ 250 }, { dtype = "uint8" }) + 10):totable())
     for _, name in ipairs { "remainder", "fmod", "floor_divide" } do
-      assert.error_matches(function() return big[name](big, 0) end, name .. ": division by zero")
+      assert.error_matches(function() return big[name](big, 0) end,
+        name .. ": division by zero")
     end
-    assert.same({ 8, 1 }, al.tensor({ 2, 5 }, { dtype = "int64" }):pow(al.tensor({ 3, 0 }, { dtype = "int64" })):totable())
+    assert.same({ 8, 1 }, al.tensor({ 2, 5 }, { dtype = "int64" }):pow(al.tensor({ 3, 0 },
+      { dtype = "int64" })):totable())
     assert.error_matches(function() return big:pow(-1) end, "negative integer powers")
     assert.equal("float32", (big / 2).dtype)
     assert.same({ inf }, (al.tensor({ 1 }, { dtype = "int64" }) / 0):totable())
-    assert.error_matches(function() return al.tensor({ true }) - al.tensor({ true }) end, "bool")
-    assert.same({ true, true }, (al.tensor { true, false } + al.tensor { true, true }):totable())
+    assert.error_matches(function() return al.tensor({ true }) - al.tensor({ true }) end,
+      "bool")
+    assert.same({ true, true }, (al.tensor { true, false } + al.tensor { true,
+      true }):totable())
   end)
 
   it("promote as PyTorch: dims beat 0-dim, category first", function()
-    local i, f, d = al.tensor({ 1 }, { dtype = "int32" }), al.tensor { 1 }, al.tensor({ 1 }, f64)
+    local i, f, d = al.tensor({ 1 }, { dtype = "int32" }), al.tensor { 1 }, al.tensor({ 1 },
+      f64)
     assert.equal("int32", (i + 1).dtype)
     assert.equal("float32", (i + 1.5).dtype)
     assert.equal("float64", (f + d).dtype)
@@ -171,7 +183,8 @@ describe("binary ops", function()
   it("let NaN through maximum, minimum and comparisons", function()
     local x, y = al.tensor { nan, 1, 2, nan }, al.tensor { 1, nan, 1, nan }
     local most, least = x:maximum(y):totable(), x:minimum(y):totable()
-    for _, i in ipairs { 1, 2, 4 } do assert.is_true(most[i] ~= most[i] and least[i] ~= least[i]) end
+    for _, i in ipairs { 1, 2, 4 } do assert.is_true(most[i] ~= most[i] and
+      least[i] ~= least[i]) end
     assert.same({ 2, 1 }, { most[3], least[3] })
     assert.same({ false, false, false, false }, x:eq(y):totable())
     assert.same({ true, true, true, true }, x:ne(y):totable())
@@ -202,19 +215,22 @@ describe("binary ops", function()
     local x = al.randn(70, 90)
     local plain = (x:transpose(1, 2):contiguous() + al.ones(90, 1) * 2):totable()
     assert.same(plain, (x:transpose(1, 2) + al.full({ 1 }, 2)):totable())
-    assert.same({ { 11, 21 }, { 12, 22 } }, (al.tensor { { 1 }, { 2 } } + al.tensor { 10, 20 }):totable())
+    assert.same({ { 11, 21 }, { 12, 22 } }, (al.tensor { { 1 }, { 2 } } + al.tensor { 10,
+      20 }):totable())
     assert.same({ 0, 4 }, (al.ones(0, 4) + al.ones(4)).shape)
     assert.error_matches(function() return al.ones(2, 3) + al.ones(4) end, "broadcast")
   end)
 
   it("logic and bits", function()
-    local x, y = al.tensor({ 12, 0, 255 }, { dtype = "uint8" }), al.tensor({ 10, 5, 1 }, { dtype = "uint8" })
+    local x, y = al.tensor({ 12, 0, 255 }, { dtype = "uint8" }), al.tensor({ 10, 5, 1 },
+      { dtype = "uint8" })
     assert.same({ 8, 0, 1 }, x:bitwise_and(y):totable())
     assert.same({ 14, 5, 255 }, x:bitwise_or(y):totable())
     assert.same({ 6, 5, 254 }, x:bitwise_xor(y):totable())
     assert.same({ true, false, true }, x:logical_and(y):totable())
     assert.same({ true, true, true }, x:logical_or(y):totable())
-    assert.same({ false, true, false }, al.tensor({ 0.5, nan, 0 }):logical_xor(al.tensor { 1, 0, 0 }):totable())
+    assert.same({ false, true, false }, al.tensor({ 0.5, nan, 0 }):logical_xor(al.tensor { 1,
+      0, 0 }):totable())
     local z = al.tensor({ -8, 5 }, { dtype = "int32" })
     assert.same({ -16, 10 }, z:bitwise_left_shift(1):totable())
     assert.same({ -2, 1 }, z:bitwise_right_shift(2):totable())

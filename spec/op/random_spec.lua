@@ -15,7 +15,8 @@ describe("random tensors", function()
     assert.same(b:totable(), al.randn(100):totable())
     assert.not_same(a:totable(), b:totable())
     local g, h = al.generator(3), al.generator(3)
-    assert.same(al.rand(9, { generator = g }):totable(), al.rand(9, { generator = h }):totable())
+    assert.same(al.rand(9, { generator = g }):totable(), al.rand(9,
+      { generator = h }):totable())
     al.seed(8)
     assert.not_same(a:totable(), al.randn(100):totable())
   end)
@@ -25,7 +26,8 @@ describe("random tensors", function()
     for _, dtype in ipairs { "float32", "float64" } do
       local o = { generator = g.generator, dtype = dtype }
       local mean, var = moments(al.rand(n, o))
-      assert.is_true(math.abs(mean - 0.5) < 5 * math.sqrt(1 / 12 / n) and math.abs(var - 1 / 12) < 1e-3)
+      assert.is_true(math.abs(mean - 0.5) < 5 * math.sqrt(1 / 12 / n))
+      assert.is_true(math.abs(var - 1 / 12) < 1e-3)
       local z = al.randn(n, o)
       mean, var = moments(z)
       assert.is_true(math.abs(mean) < 5 / math.sqrt(n) and math.abs(var - 1) < 0.015)
@@ -72,7 +74,8 @@ describe("random tensors", function()
     for _, n in ipairs { 1, 2, 4 } do
       al.threads(n)
       al.seed(5)
-      local t = { al.randn(100003):sum():item(), al.rand(100003):sum():item(), al.ones(100003):dropout(0.5):sum():item() }
+      local t = { al.randn(100003):sum():item(), al.rand(100003):sum():item(),
+        al.ones(100003):dropout(0.5):sum():item() }
       first = first or t
       assert.same(first, t)
     end

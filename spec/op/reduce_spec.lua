@@ -12,7 +12,8 @@ describe("reductions", function()
     assert.equal(300, t:sum():item())
     assert.same({}, t:sum().shape)
     assert.same({ 78, 222 }, t:sum({ 2, 3 }):totable())
-    assert.same({ { 14, 16, 18, 20 }, { 22, 24, 26, 28 }, { 30, 32, 34, 36 } }, t:sum(1):totable())
+    assert.same({ { 14, 16, 18, 20 }, { 22, 24, 26, 28 }, { 30, 32, 34, 36 } },
+      t:sum(1):totable())
     assert.same({ 68, 100, 132 }, t:sum({ 1, -1 }):totable())
     assert.same({ 1, 3, 1 }, t:sum({ 1, 3 }, true).shape)
     assert.same({ 2, 3, 1 }, t:sum(3, { keepdim = true }).shape)
@@ -24,7 +25,8 @@ describe("reductions", function()
   end)
 
   it("agree with loops over many shapes", function()
-    for _, shape in ipairs { { 5000 }, { 3, 5000 }, { 5000, 3 }, { 7, 300, 5 }, { 300, 1, 41 }, { 2, 130, 3, 70 }, { 1, 1 } } do
+    for _, shape in ipairs { { 5000 }, { 3, 5000 }, { 5000, 3 }, { 7, 300, 5 }, { 300, 1, 41 },
+      { 2, 130, 3, 70 }, { 1, 1 } } do
       local x = al.randn(shape, f64)
       for d = 1, #shape do
         local total = al.zeros(shape, f64):sum(d)
@@ -73,7 +75,8 @@ describe("reductions", function()
   it("prod, with zeros in its gradient", function()
     assert.equal("int64", al.tensor({ 2, 3 }, { dtype = "int32" }):prod().dtype)
     assert.same({ 6, 40 }, al.tensor({ { 1, 2, 3 }, { 2, 4, 5 } }):prod(2):totable())
-    local x = al.tensor({ { 2, 0, 5 }, { 0, 0, 3 }, { 2, 3, 4 } }, { dtype = "float64", requires_grad = true })
+    local x = al.tensor({ { 2, 0, 5 }, { 0, 0, 3 }, { 2, 3, 4 } }, { dtype = "float64",
+      requires_grad = true })
     x:prod(2):sum():backward()
     assert.same({ { 0, 10, 0 }, { 0, 0, 0 }, { 12, 8, 6 } }, x.grad:totable())
   end)
@@ -92,7 +95,8 @@ describe("reductions", function()
     assert.same({ 1, 2 }, { w:item(), j:item() })
     local whole = x:max()
     assert.is_true(whole:item() ~= whole:item())
-    assert.same({ 1, 1 }, { select("#", al.ones(2):min(1, true)) - 1, al.ones(2):min(1, true):numel() })
+    assert.same({ 1, 1 }, { select("#", al.ones(2):min(1, true)) - 1, al.ones(2):min(1,
+      true):numel() })
   end)
 
   it("ties share the gradient of a whole maximum; along a dim the first takes it", function()
@@ -152,7 +156,8 @@ describe("reductions", function()
     local first
     for _, n in ipairs { 1, 2, 4 } do
       al.threads(n)
-      local all = { x:sum():item(), x:var():item(), x:sum(1):norm():item(), x:sum({ 1, 3 }):totable(), x:softmax(2):sum():item(),
+      local all = { x:sum():item(), x:var():item(), x:sum(1):norm():item(), x:sum({ 1,
+        3 }):totable(), x:softmax(2):sum():item(),
         x:logsumexp():item(), (x:amax({ 2, 3 })):totable() }
       first = first or all
       assert.same(first, all)
@@ -171,7 +176,8 @@ describe("softmax", function()
     end
     is({ { 0.25, 0.75 }, { 0.5, 0.5 } }, x:softmax(2))
     is({ { 0.25, 0.5 }, { 0.75, 0.5 } }, x:transpose(1, 2):softmax(1))
-    is({ { math.log(0.25), math.log(0.75) }, { -math.log(2), -math.log(2) } }, x:log_softmax(-1))
+    is({ { math.log(0.25), math.log(0.75) }, { -math.log(2), -math.log(2) } },
+      x:log_softmax(-1))
     assert.is_true(math.abs(x:logsumexp(2)[1]:item() - math.log(4)) < 1e-12)
   end)
 
