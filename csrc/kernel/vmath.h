@@ -215,13 +215,13 @@ AL_INLINE float vm_cos_f32(float x) { return vm_trig(x, 1); }
   AL_INLINE float vm_##name##_f32(float x) { return name##f(x); } \
   AL_LIBM(name)
 AL_LIBM(exp)
-AL_LIBM(expm1) AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p) AL_LIBM(tanh)
-    AL_LIBM(erf) AL_LIBM(sin) AL_LIBM(cos) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(sqrt)
-        AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(tan) AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos)
-            AL_LIBM_BOTH(atan) AL_LIBM_BOTH(sinh) AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh)
-                AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh) AL_LIBM_BOTH(erfc) AL_LIBM_BOTH(floor)
-                    AL_LIBM_BOTH(ceil) AL_LIBM_BOTH(trunc) AL_LIBM_BOTH(rint) AL_INLINE
-    double vm_sigmoid_f64(double x) {
+AL_LIBM(expm1)
+AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p) AL_LIBM(tanh) AL_LIBM(erf) AL_LIBM(sin)
+    AL_LIBM(cos) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(sqrt) AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(tan)
+        AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos) AL_LIBM_BOTH(atan) AL_LIBM_BOTH(sinh)
+            AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh) AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh)
+                AL_LIBM_BOTH(erfc) AL_LIBM_BOTH(floor) AL_LIBM_BOTH(ceil) AL_LIBM_BOTH(trunc)
+                    AL_LIBM_BOTH(rint) AL_INLINE double vm_sigmoid_f64(double x) {
   return 1.0 / (1.0 + exp(-x));
 }
 AL_INLINE float vm_pow_f32(float x, float y) { return powf(x, y); }
@@ -240,7 +240,7 @@ AL_INLINE double vm_copysign_f64(double x, double y) { return copysign(x, y); }
     return r != 0 && (r < 0) != (y < 0) ? r + y : r;                                         \
   }                                                                                          \
   /* floor of the exact quotient: from the remainder, so that rounding of x / y cannot reach \
-   * the next integer; Python's float floor division */                                              \
+   * the next integer; Python's float floor division */                                      \
   AL_INLINE T vm_floor_divide_##S(T x, T y) {                                                \
     if (y == 0) return x / y;                                                                \
     T r = vm_fmod_##S(x, y), q = (x - r) / y;                                                \
