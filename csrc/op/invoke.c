@@ -112,6 +112,9 @@ static int check_into(const al_call *c, bool record) {
     return al_fail("%s is a leaf that requires a gradient: write to it within al.no_grad", c->op->param[0].name);
   if (record && c->into->view)
     return al_fail("%s is a view: write through the tensor it was taken from", c->op->param[0].name);
+  for (int d = 0; d < c->into->ndim; d++)
+    if (c->into->stride[d] == 0 && c->into->shape[d] > 1)
+      return al_fail("%s repeats its elements (expand): write to a clone of it", c->op->param[0].name);
   return 0;
 }
 

@@ -63,6 +63,9 @@ describe("views", function()
     assert.same({ { 0, 5, 0 }, { 0, 6, 0 } }, x:totable())
     x["::-1, 1"] = al.tensor { 1, 2 }
     assert.same({ { 2, 5, 0 }, { 1, 6, 0 } }, x:totable())
+    local wide = al.ones(1, 3):expand(2, 3)
+    assert.error_matches(function() wide[1] = 4 end, "repeats its elements")
+    assert.error_matches(function() wide:add_(1) end, "repeats its elements")
   end)
 end)
 
