@@ -12,13 +12,14 @@ local function one(picture, o)
   return (x - al.tensor(o.mean):reshape(shape)) / al.tensor(o.std):reshape(shape)
 end
 
---- A picture (C x H x W, bytes or floats in [0, 1]), a file's path, or a list of them -> (n, 3, size,
--- size): RGB, the shorter side resized to margin * size, the middle cut out, (x - mean) / std.
+--- A picture (C x H x W, bytes or floats in [0, 1]), a file's path, or a list of them ->
+-- (n, 3, size, size): RGB, the shorter side resized to margin * size, the middle cut out,
+-- (x - mean) / std.
 -- Options: size = 224, margin = 256 / 224, mean and std of a channel (torchvision's).
 return function(pictures, opts)
   local o = options("models.preprocess", opts, {
-    size = 224, margin = 256 / 224, mean = { 0.485, 0.456, 0.406 },
-      std = { 0.229, 0.224, 0.225 },
+    size = 224, margin = 256 / 224,
+    mean = { 0.485, 0.456, 0.406 }, std = { 0.229, 0.224, 0.225 },
   })
   if al.is_tensor(pictures) or type(pictures) == "string" then pictures = { pictures } end
   return al.scope(function()

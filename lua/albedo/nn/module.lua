@@ -20,6 +20,7 @@
 
 local al = require "albedo"
 local describe = require "albedo.nn.describe"
+local select, type = select, type -- on the path of every call
 
 -- A module is { _members = name -> value, _kinds = name -> kind, _tensors and _children = names
 -- in order of registration, _name = its own in its parent }. Every field lives in _members, so
@@ -99,9 +100,11 @@ end
 local function index(class)
   return function(self, key)
     local value = self._members[key]
-    if value ~= nil then return value end
-    if type(key) == "number" then return self._members[child_name(self, key) or false] end
-    return class[key]
+    if value == nil then value = class[key] end
+    if value == nil and type(key) == "number" then
+      return self._members[child_name(self, key) or false]
+    end
+    return value
   end
 end
 
