@@ -436,6 +436,34 @@ describe("damaged pictures", function()
     assert.equal(before, al.memory().live)
   end)
 
+  it("and failing allocations leave no memory behind either", function()
+    local x, batch = noise(3, 20, 30), noise(2, 3, 16, 16)
+    local path, failed = tmp ".png", 0
+    local steps = {
+      function() image.decode(png) end, function() image.decode(jpeg) end,
+      function() image.save(path, x) end, function() image.encode(x, "jpeg") end,
+      function() image.jpeg(batch, 80) end, function() image.resize(x, { 9, 40 }) end,
+      function() image.rotate(x, 30) end, function() image.load(path) end,
+    }
+    image.save(path, x)
+    collectgarbage()
+    collectgarbage()
+    local before = al.memory().live
+    for _, step in ipairs(steps) do
+      for n = 1, 30 do
+        al.fault_after(n, 1000)
+        local ok = pcall(step)
+        al.fault_after(0, 0)
+        if not ok then failed = failed + 1 end
+      end
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.equal(before, al.memory().live)
+    assert.is_true(failed > 20)
+    same(x, image.load(path))
+  end)
+
   it("in files are named", function()
     refuses(function() image.load "nowhere/at/all.png" end, "nowhere/at/all.png: No such file")
     refuses(function() image.load "spec" end, "directory")
