@@ -191,7 +191,9 @@ describe("run:fit", function()
         return output:cross_entropy(target)
       end
       local ok = pcall(run.fit, run, net, stream,
-        { lr = 0.02, checks = 4, loss = loss, validate = accuracy })
+        {
+        lr = 0.02, checks = 4, loss = loss, validate = accuracy, save_every = 0,
+      })
       return ok, weights(net), run
     end
     local streams = {
@@ -212,6 +214,18 @@ describe("run:fit", function()
       local _, again = train(dir, nil, stream()) -- trained already: read back
       assert.is_true(whole == again)
     end
+  end)
+
+  it("keeps apart the trainings of one arm", function()
+    local dir = folder()
+    local run = start({ steps = 3 }, { "--out", dir })
+    local net = network()
+    run:fit(net, batches())
+    local first = weights(net)
+    run:fit(net, batches())
+    assert.is_false(first == weights(net))
+    assert.is_not_nil(read(dir .. "/train-0.safetensors"))
+    assert.is_not_nil(read(dir .. "/train-0-2.safetensors"))
   end)
 
   it("stops at a loss that is NaN", function()

@@ -85,10 +85,9 @@ function lab.start(name, own, args)
   local chosen = cli.parse(name, about or title, declared, args)
   if chosen.threads then al.threads(chosen.threads) end
   local self = setmetatable({
-    name = name, title = title, about = about, options = chosen,
-      dir = make_folder(name, chosen.out),
-    parts = {}, tables = {}, claim_list = {}, score_of = {}, arm_order = {}, seed_list = {},
-      began = clock(),
+    name = name, title = title, about = about, options = chosen, began = clock(),
+    dir = make_folder(name, chosen.out), parts = {}, tables = {}, claim_list = {},
+    score_of = {}, arm_order = {}, seed_list = {}, stems = {},
   }, Run)
   for key, value in pairs(chosen) do
     if Run[key] == nil and rawget(self, key) == nil then self[key] = value end
@@ -183,11 +182,12 @@ local function each_batch(batches, first, last, passed, body)
   end
 end
 
--- Restores a training from its checkpoint: the step reached, the state of the generator then,
--- the best weights and their score.
+-- Restores a training from its checkpoint: { step, rng, best, score, seconds }; best holds
+-- weights by name.
 local function take_up(path, parts)
-  if not exists(path) then return 0 end
+  if not exists(path) then return { step = 0 } end
   local rest = al.load(path, parts)
+  rest.rng = { rest["rng.1"], rest["rng.2"] }
   local best
   for name, t in pairs(rest) do
     local key = name:match "^best%.(.*)$"
@@ -196,7 +196,8 @@ local function take_up(path, parts)
       best[key] = al.hold(t)
     end
   end
-  return rest.step, { rest["rng.1"], rest["rng.2"] }, best, rest.score
+  rest.best = best
+  return rest
 end
 
 --- Trains net for a number of steps, with progress. `batches` is a loader, or a function(step)
@@ -205,12 +206,13 @@ end
 -- Options: steps (run.steps); lr (1e-3); optim (an optimizer; default AdamW); loss =
 -- function(output, y, x) (default cross-entropy); validate = function(net) -> a score, higher
 -- is better, asked `checks` times (10): the best weights are kept; clip (largest gradient
--- norm); schedule ("cosine", "none"); warmup (steps); label; save = false leaves no checkpoint.
--- Returns { loss = { step, value lists }, score = ..., best, seconds }.
+-- norm); schedule ("cosine", "none"); warmup (steps); label; save = false leaves no checkpoint,
+-- save_every: seconds between those on the way (20). Returns { loss = { step, value lists },
+-- score = ..., best, seconds }.
 function Run:fit(net, batches, opts)
   local o = options("run:fit", opts, {
-    lr = 1e-3, checks = 10, schedule = "cosine", warmup = 0, save = true, weight_decay = 0.01,
-    label = self.current_arm or "train",
+    lr = 1e-3, checks = 10, schedule = "cosine", warmup = 0, save = true, save_every = 20,
+    weight_decay = 0.01, label = self.current_arm or "train",
   }, { "steps", "optim", "loss", "validate", "clip" })
   local steps = o.steps or self.options.steps
   if not steps then error("run:fit: how many steps?", 2) end
@@ -225,19 +227,25 @@ function Run:fit(net, batches, opts)
   local loss_of = o.loss or function(output, y) return al.cross_entropy(output, y) end
 
   local stem = ("%s-%s"):format(o.label:gsub("[^%w_-]", "_"), self.current_seed or 0)
+  self.stems[stem] = (self.stems[stem] or 0) + 1 -- an arm may train twice: source, then target
+  if self.stems[stem] > 1 then stem = stem .. "-" .. self.stems[stem] end
   local running, final = self:path(stem .. ".part.safetensors"),
     self:path(stem .. ".safetensors")
   local history = { loss = { step = {}, value = {} }, score = { step = {}, value = {} } }
-  local began = clock()
   if o.save and exists(final) then
-    al.load(final, { model = net })
+    local rest = al.load(final, { model = net })
+    al.rng_state { rest["rng.1"], rest["rng.2"] }
+    net:eval()
     self:say("%s: trained already, %s", o.label, final)
-    history.seconds, history.resumed = 0, true
+    history.best, history.seconds, history.resumed = rest.score, rest.seconds, true
     return history
   end
-  local done, rng, best, best_score = 0, nil, nil, nil
-  if o.save then done, rng, best, best_score = take_up(running, parts) end
+  local from = { step = 0 }
+  if o.save then from = take_up(running, parts) end
+  local done, best, best_score = from.step, from.best, from.score
   if done > 0 then self:say("%s: going on from step %d", o.label, done) end
+  local began = clock() - (from.seconds or 0)
+  local saved = clock()
 
   local bar = progress { total = steps - done, label = o.label }
   local every = math.max(1, math.floor(steps / math.max(o.checks, 1)))
@@ -259,17 +267,18 @@ function Run:fit(net, batches, opts)
         best_score, best = score, net:state_dict { copy = true }
       end
     end
-    if o.save and step < steps then
+    if o.save and step < steps and clock() - saved >= o.save_every then
       al.save(running, {
         model = net, optim = optim, schedule = schedule, step = step, rng = al.rng_state(),
-          best = best,
-        score = best_score,
+        best = best, score = best_score, seconds = clock() - began,
       })
+      saved = clock()
     end
   end
 
   net:train()
-  each_batch(batches, done + 1, steps, function() al.rng_state(rng) end, function(step, x, y, z)
+  local function passed() al.rng_state(from.rng) end
+  each_batch(batches, done + 1, steps, passed, function(step, x, y, z)
     local loss = loss_of(net(x), y, x, z)
     optim:zero_grad()
     loss:backward()
@@ -288,12 +297,14 @@ function Run:fit(net, batches, opts)
   bar:done()
   if best then net:load_state_dict(best) end
   net:eval()
+  history.best, history.seconds = best_score, clock() - began
   if o.save then
-    al.save(final, { model = net, steps = steps, seed = self.current_seed or 0,
-      score = best_score })
+    al.save(final, {
+      model = net, steps = steps, seed = self.current_seed or 0, score = best_score,
+      rng = al.rng_state(), seconds = history.seconds,
+    })
     os.remove(running)
   end
-  history.best, history.seconds = best_score, clock() - began
   return history
 end
 
