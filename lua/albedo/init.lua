@@ -105,7 +105,7 @@ local parts = {
 }
 -- Functions that live in a part, under the names scripts use.
 local homes = {
-  save = "io", load = "io", save_tensors = "io", load_tensors = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
+  save = "io", load = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
   help = "help", apropos = "help",
 }
 
