@@ -99,7 +99,9 @@ al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who) {
 
 /* The net under loops that open no scope: past the limit, one full collection, then twice what lives. */
 void al_collect_if_over(lua_State *L, state *st) {
-  int64_t all = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
+  int64_t all = al_live_bytes();
+  if (all <= st->limit / 2 && ++st->calls % 64) return; /* Lua's own heap is asked now and then */
+  all += (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
   if (all <= st->limit) return;
   lua_gc(L, LUA_GCCOLLECT, 0);
   all = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;

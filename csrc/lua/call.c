@@ -3,7 +3,13 @@
 #include "binding.h"
 #include <string.h>
 
-enum { UP_STATE = 1, UP_OP, UP_NAME, UP_INPLACE }; /* upvalues of an op's function */
+/* Upvalue 2 of an op's function, after the state: which op, under which name. */
+enum { UP_STATE = 1, UP_ENTRY };
+typedef struct entry {
+  const al_op *op;
+  bool inplace;
+  char name[]; /* the alias it goes by, with the in-place form's underscore */
+} entry;
 
 /* What parsing leaves for later: plain numbers become tensors once nothing can raise any more. */
 typedef struct parsed {
@@ -233,7 +239,10 @@ static void make_numbers(parsed *p) {
 
 static int attempt(parsed *p) {
   al_frame frame;
+  bool numbers = false;
   al_error_clear();
+  for (int k = 0; k < p->c.op->nparams; k++) numbers |= p->number[k];
+  if (!numbers) return al_invoke(&p->c); /* no frame is open here: the results are ours */
   al_frame_open(&frame);
   make_numbers(p);
   int failed = al_invoke(&p->c);
@@ -262,14 +271,14 @@ static void settle(lua_State *L, state *st, box *b, int at, int arguments) {
 static int run_op(lua_State *L) {
   state *st = STATE(L);
   parsed p;
-  p.c.op = lua_touserdata(L, lua_upvalueindex(UP_OP));
-  p.c.called = p.name = lua_tostring(L, lua_upvalueindex(UP_NAME));
+  const entry *e = lua_touserdata(L, lua_upvalueindex(UP_ENTRY));
+  p.c.op = e->op;
+  p.c.called = p.name = e->name;
   p.c.into = NULL;
   p.c.pooled = 0;
-  bool inplace = lua_toboolean(L, lua_upvalueindex(UP_INPLACE));
   al_collect_if_over(L, st);
   parse(L, &p);
-  if (inplace) {
+  if (e->inplace) {
     if (p.number[0]) al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
     p.c.into = p.c.a[0].t;
   }
@@ -291,11 +300,13 @@ static int run_op(lua_State *L) {
 }
 
 void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called, bool inplace) {
+  size_t n = strlen(called) + 1;
   lua_pushvalue(L, state_index);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)op);
-  lua_pushstring(L, called);
-  lua_pushboolean(L, inplace);
-  lua_pushcclosure(L, run_op, 4);
+  entry *e = lua_newuserdata(L, sizeof *e + n);
+  e->op = op;
+  e->inplace = inplace;
+  memcpy(e->name, called, n);
+  lua_pushcclosure(L, run_op, 2);
 }
 
 static void set_op(lua_State *L, int state_index, const al_op *op, const char *name, size_t n) {

@@ -68,8 +68,8 @@ static int describe_failure(const al_call *c) {
   if (al_here.described) return -1;
   snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  snprintf(al_message, sizeof al_message, "%s%s: %.480s (%.480s)", c->called ? c->called : c->op->name,
-           c->into ? "_" : "", message, arguments);
+  snprintf(al_message, sizeof al_message, "%s: %.480s (%.480s)", c->called ? c->called : c->op->name, message,
+           arguments);
   al_here.described = true;
   return -1;
 }
