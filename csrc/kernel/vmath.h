@@ -214,14 +214,17 @@ AL_INLINE float vm_cos_f32(float x) { return vm_trig(x, 1); }
 #define AL_LIBM_BOTH(name)                                        \
   AL_INLINE float vm_##name##_f32(float x) { return name##f(x); } \
   AL_LIBM(name)
-AL_LIBM(exp)
-AL_LIBM(expm1)
-AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p) AL_LIBM(tanh) AL_LIBM(erf) AL_LIBM(sin)
-    AL_LIBM(cos) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(sqrt) AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(tan)
-        AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos) AL_LIBM_BOTH(atan) AL_LIBM_BOTH(sinh)
-            AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh) AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh)
-                AL_LIBM_BOTH(erfc) AL_LIBM_BOTH(floor) AL_LIBM_BOTH(ceil) AL_LIBM_BOTH(trunc)
-                    AL_LIBM_BOTH(rint) AL_INLINE double vm_sigmoid_f64(double x) {
+// clang-format off
+AL_LIBM(exp) AL_LIBM(expm1) AL_LIBM(exp2) AL_LIBM(log) AL_LIBM(log2) AL_LIBM(log1p)
+AL_LIBM(tanh) AL_LIBM(erf) AL_LIBM(sin) AL_LIBM(cos)
+AL_LIBM_BOTH(sqrt) AL_LIBM_BOTH(fabs) AL_LIBM_BOTH(floor) AL_LIBM_BOTH(ceil)
+AL_LIBM_BOTH(trunc) AL_LIBM_BOTH(rint) AL_LIBM_BOTH(log10) AL_LIBM_BOTH(tan)
+AL_LIBM_BOTH(asin) AL_LIBM_BOTH(acos) AL_LIBM_BOTH(atan) AL_LIBM_BOTH(sinh)
+AL_LIBM_BOTH(cosh) AL_LIBM_BOTH(asinh) AL_LIBM_BOTH(acosh) AL_LIBM_BOTH(atanh)
+AL_LIBM_BOTH(erfc)
+    // clang-format on
+
+    AL_INLINE double vm_sigmoid_f64(double x) {
   return 1.0 / (1.0 + exp(-x));
 }
 AL_INLINE float vm_pow_f32(float x, float y) { return powf(x, y); }

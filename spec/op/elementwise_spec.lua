@@ -43,7 +43,9 @@ local forms = {
   elu = function(x) return x > 0 and x or math.exp(x) - 1 end,
   silu = function(x) return x * sigmoid(x) end,
   mish = function(x) return x * tanh(softplus(x)) end,
-  gelu_tanh = function(x) return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ^ 3))) end,
+  gelu_tanh = function(x)
+    return 0.5 * x * (1 + tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x ^ 3)))
+  end,
   hardtanh = function(x) return math.min(math.max(x, -1), 1) end,
   hardsigmoid = function(x) return math.min(math.max(x + 3, 0), 6) / 6 end,
   hardswish = function(x) return x * math.min(math.max(x + 3, 0), 6) / 6 end,
