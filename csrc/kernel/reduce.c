@@ -153,7 +153,7 @@ EXTREME(argmin_f64, double, min_f64, BELOW_NAN)
 // ---- running sums ----
 
 // float32 along a row is carried in double: one rounding an element.
-#define SCAN(NAME, T, TA, JOIN)                                                             \
+#define SCAN(NAME, T, TA, UNIT, JOIN)                                                       \
   static void NAME(int64_t n, int64_t inner, const void *px, void *py, bool reverse) {      \
     const T *x = px;                                                                        \
     T *y = py;                                                                              \
@@ -161,7 +161,7 @@ EXTREME(argmin_f64, double, min_f64, BELOW_NAN)
     if (!n) return;                                                                         \
     if (reverse) x += (n - 1) * inner, y += (n - 1) * inner;                                \
     if (inner == 1) {                                                                       \
-      TA a = 0;                                                                             \
+      TA a = UNIT;                                                                          \
       for (int64_t r = 0; r < n; r++, x += step, y += step) a = JOIN(TA, a, *x), *y = (T)a; \
       return;                                                                               \
     }                                                                                       \
@@ -172,9 +172,12 @@ EXTREME(argmin_f64, double, min_f64, BELOW_NAN)
           JOIN(T, y[c - step], x[c]);                                                       \
     }                                                                                       \
   }
-SCAN(scan_i64, int64_t, int64_t, ADD_WRAP)
-SCAN(scan_f32, float, double, ADD)
-SCAN(scan_f64, double, double, ADD)
+SCAN(sums_i64, int64_t, int64_t, 0, ADD_WRAP)
+SCAN(sums_f32, float, double, 0, ADD)
+SCAN(sums_f64, double, double, 0, ADD)
+SCAN(products_i64, int64_t, int64_t, 1, MUL_WRAP)
+SCAN(products_f32, float, double, 1, MUL)
+SCAN(products_f64, double, double, 1, MUL)
 
 #define F(name) \
   { name##_row, name##_col }
@@ -191,5 +194,6 @@ const al_reduce_kernels AL_K(al_reduce) = {
             [AL_R_MIN] = {ALL(min)},
         },
     .extreme = {{ALL(argmax)}, {ALL(argmin)}},
-    .scan = {[3] = scan_i64, scan_f32, scan_f64},
+    .scan = {{[3] = sums_i64, sums_f32, sums_f64},
+             {[3] = products_i64, products_f32, products_f64}},
 };

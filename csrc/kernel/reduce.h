@@ -30,8 +30,9 @@ typedef struct al_reduce_kernels {
   // kernel, int64 has one, and the caller casts.
   al_fold fold[AL_R_KINDS][6];
   al_extreme extreme[2][6]; // largest, smallest
-  // y[r] = x[0] + ... + x[r] down the rows of an n x inner matrix, or up from the last row
-  void (*scan[6])(int64_t n, int64_t inner, const void *x, void *y, bool reverse);
+  // y[r] = x[0] + ... + x[r] (or their product) down the rows of an n x inner matrix, or up
+  // from the last row
+  void (*scan[2][6])(int64_t n, int64_t inner, const void *x, void *y, bool reverse);
 } al_reduce_kernels;
 AL_DECLARE_TABLE(al_reduce_kernels, al_reduce);
 

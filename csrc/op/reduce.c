@@ -499,48 +499,6 @@ AL_OP(norm, .sig = "x:T p:num=2 dims:dims? keepdim:bool=false -> T",
       .sample = "{away(3,4)}, {away(3,4), 2, 1, true}, {away(3,4), 1, 2}, {away(3,4), 3}, "
                 "{distinct(3,4), math.huge, 1}");
 
-/* ---- running sums ---- */
-
-typedef struct running {
-  const char *x;
-  char *y;
-  int64_t n, inner, size;
-  bool reverse;
-  al_dtype d;
-} running;
-static void scan_tasks(int64_t begin, int64_t end, void *context) {
-  const running *r = context;
-  for (int64_t o = begin; o < end; o++)
-    AL_SELECT(al_reduce).scan[r->d](r->n, r->inner, r->x + o * r->n * r->inner * r->size,
-                                    r->y + o * r->n * r->inner * r->size, r->reverse);
-}
-static int cumsum(al_call *c) {
-  int dim;
-  al_dtype d = al_is_float(ARG_T(0)->dtype) ? (al_dtype)ARG_T(0)->dtype : AL_INT64;
-  if (al_dim(ARG_I(1), ARG_T(0)->ndim, &dim)) return -1;
-  al_tensor *x = al_dense(ARG_T(0), d), *y = x ? al_empty_like(x, d) : NULL;
-  if (!y) return -1;
-  if (!al_numel(x)) return al_ret(c, y);
-  running r = {al_data(x),
-               al_data(y),
-               x->ndim ? x->shape[dim] : 1,
-               x->ndim ? al_product(x->ndim - dim - 1, x->shape + dim + 1) : 1,
-               (int64_t)al_dtype_size(d),
-               ARG_B(2),
-               d};
-  al_parallel(al_numel(x) / (r.n * r.inner), at_least_1(TASK / (r.n * r.inner)), scan_tasks,
-              &r);
-  return al_ret(c, y);
-}
-static int cumsum_grad(al_back *b) {
-  extern al_op al_op_cumsum;
-  return al_grad1(b, al_apply(&al_op_cumsum, b->g[0], b->a[1].i, !b->a[2].b));
-}
-AL_OP(cumsum, .sig = "x:T dim:dim {reverse:bool=false} -> T",
-      .doc = "Running sum along dim; with reverse, from its end. Integers give int64.",
-      .forward = cumsum, .grad = cumsum_grad,
-      .sample = "{r(3,4), 1}, {r(3,4), 2}, {r(2,3,2), 2, {reverse=true}}");
-
 /* ---- what broadcasting repeated ---- */
 
 al_tensor *al_sum_to(al_tensor *g, int ndim, const int64_t *shape) {

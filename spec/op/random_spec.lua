@@ -110,3 +110,36 @@ describe("dropout", function()
     assert.is_true(dropped > 140 and dropped < 260)
   end)
 end)
+
+describe("distributions", function()
+  local n = 100000
+  local function has(mean, var, x)
+    local m, v = moments(x)
+    assert.is_true(math.abs(m - mean) < 6 * math.sqrt(var / n), ("mean %g, not %g"):format(m,
+      mean))
+    assert.is_true(math.abs(v / var - 1) < 0.05, ("variance %g, not %g"):format(v, var))
+  end
+
+  it("have their means and variances", function()
+    local o = { generator = al.generator(2) }
+    has(0.5, 0.25, al.empty(n):exponential_(2, o))
+    for _, rate in ipairs { 0.3, 4, 12, 300 } do has(rate, rate, al.full({ n },
+      rate):poisson(o)) end
+    for _, shape in ipairs { 0.4, 1, 7.5 } do has(shape, shape, al.full({ n },
+      shape):gamma(o)) end
+  end)
+
+  it("multinomial follows its weights, and draws nothing twice without replacement", function()
+    local w = al.tensor { 1, 0, 3 }
+    local drawn = w:multinomial(40000, { replacement = true })
+    assert.is_true(math.abs(drawn:eq(1):sum():item() / 40000 - 0.25) < 0.015)
+    assert.equal(0, drawn:eq(2):sum():item())
+    local once = al.ones(50, 6):multinomial(6):totable()
+    for _, row in ipairs(once) do
+      table.sort(row)
+      assert.same({ 1, 2, 3, 4, 5, 6 }, row)
+    end
+    assert.error_matches(function() w:multinomial(3) end, "too few")
+    assert.error_matches(function() al.tensor({ 1, -1 }):multinomial(1) end, "not negative")
+  end)
+end)

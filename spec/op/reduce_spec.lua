@@ -139,6 +139,14 @@ describe("reductions", function()
     assert.equal("int64", al.tensor({ true, true }):cumsum(1).dtype)
   end)
 
+  it("cumprod, with zeros in its gradient", function()
+    assert.same({ 1, 2, 6 }, al.tensor({ 1, 2, 3 }):cumprod(1):totable())
+    assert.same({ 6, 6, 3 }, al.tensor({ 1, 2, 3 }):cumprod(1, { reverse = true }):totable())
+    local x = al.tensor({ 2, 0, 5, 0, 3 }, { dtype = "float64", requires_grad = true })
+    x:cumprod(1):sum():backward()
+    assert.same({ 1, 12, 0, 0, 0 }, x.grad:totable()) -- 2 (1 + 5) at the first zero
+  end)
+
   it("float32 sums are accurate to a few parts in 10^7", function()
     local x = al.rand(1000003, { generator = al.generator(4) })
     local exact = x:to("float64"):sum():item()
