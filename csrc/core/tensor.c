@@ -50,8 +50,10 @@ al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *
   atomic_init(&t->refs, 1);
   t->dtype = (uint8_t)dtype;
   t->ndim = (uint8_t)ndim;
-  memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
-  memcpy(t->stride, stride, (size_t)ndim * sizeof *stride);
+  if (ndim) { /* a scalar's may be NULL */
+    memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
+    memcpy(t->stride, stride, (size_t)ndim * sizeof *stride);
+  }
   t->offset = offset;
   t->storage = s;
   t->node = NULL;
