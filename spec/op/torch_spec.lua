@@ -17,7 +17,8 @@ end
 -- Largest difference, over one plus the largest value.
 local function off(a, b)
   if not a then return b:abs():max():item() end
-  if not al.is_tensor(a) or table.concat(a.shape, "x") ~= table.concat(b.shape, "x") then return 1 end
+  local same = al.is_tensor(a) and table.concat(a.shape, "x") == table.concat(b.shape, "x")
+  if not same then return 1 end
   return (a:detach() - b):abs():max():item() / (1 + b:abs():max():item())
 end
 
