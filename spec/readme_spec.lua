@@ -1,0 +1,50 @@
+-- The README tells the truth: its scripts run, its transcript comes out as printed.
+local function run(command, input)
+  local path = os.tmpname()
+  local file = assert(io.open(path, "w"))
+  file:write(input)
+  file:close()
+  local p = io.popen(command .. " < " .. path .. " 2>&1")
+  local out = p:read("a")
+  local ok = p:close()
+  os.remove(path)
+  return out, ok
+end
+
+local function blocks(kind)
+  local file = assert(io.open("README.md"))
+  local text, list = file:read("a"), {}
+  file:close()
+  for body in text:gmatch("\n```" .. kind .. "\n(.-)\n```") do list[#list + 1] = body end
+  return list
+end
+
+describe("the README", function()
+  it("has scripts that run", function()
+    local list = blocks "lua"
+    assert.is_true(#list > 0)
+    for _, body in ipairs(list) do
+      local out, ok = run("lua5.4 -", body)
+      assert.is_true(ok, out)
+    end
+  end)
+
+  it("has a transcript that comes out as printed", function()
+    local transcript
+    for _, body in ipairs(blocks "") do
+      if body:sub(1, 2) == "> " then transcript = body end
+    end
+    local typed, printed = {}, {}
+    for line in transcript:gmatch("[^\n]+") do
+      if line:sub(1, 2) == "> " then typed[#typed + 1] = line:sub(3)
+      else printed[#printed + 1] = line end
+    end
+    local out = run("lua5.4 -i -l albedo", table.concat(typed, "\n") .. "\n")
+    local at = 1
+    for _, line in ipairs(printed) do
+      local _, last = out:find(line, at, true)
+      assert.is_truthy(last, "not printed, or out of order: " .. line .. "\n" .. out)
+      at = last + 1
+    end
+  end)
+end)
