@@ -51,7 +51,7 @@ static int reach(pass *p, int nroots, al_tensor **roots) {
       al_node *n = p->node[i]->edge[e].node;
       if (n && push(p, n)) return -1;
     }
-  qsort(p->node, (size_t)p->n, sizeof *p->node, newest_first);
+  if (p->n) qsort(p->node, (size_t)p->n, sizeof *p->node, newest_first);
   return 0;
 }
 
