@@ -59,7 +59,8 @@ ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 # Loops that are many and long: vectorised, but without -O3's unrolled and peeled copies, which double the code
 # and gain nothing.
 LEAN := elementwise elementwise_binary random reduce softmax
-LEAN_FLAGS := $(if $(findstring clang,$(CC)),,$(if $(findstring -O3,$(OPT)),-O2 -ftree-vectorize -fvect-cost-model=dynamic))
+LEAN_FLAGS := $(if $(findstring clang,$(CC)),,$(if $(findstring -O3,$(OPT)),-O2 -ftree-vectorize \
+  -fvect-cost-model=dynamic --param vect-epilogues-nomask=0))
 
 CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
 KERNEL_SRC := $(wildcard csrc/kernel/*.c)
@@ -103,6 +104,7 @@ $(B)/link.flags: FORCE
 $(B)/%.o: csrc/%.c $(B)/compile.flags | deps
 	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 $(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
+$(B)/core/copy.o: EXTRA = $(LEAN_FLAGS)
 
 define kernel_rule
 $(B)/kernel/%.$(1).o: csrc/kernel/%.c $(B)/compile.flags | deps
