@@ -11,11 +11,20 @@ local function run(command, input)
   return out, ok
 end
 
+-- The bodies of the fenced blocks whose fence says `kind`.
 local function blocks(kind)
-  local file = assert(io.open("README.md"))
-  local text, list = file:read("a"), {}
-  file:close()
-  for body in text:gmatch("\n```" .. kind .. "\n(.-)\n```") do list[#list + 1] = body end
+  local list, body, wanted = {}, nil, false
+  for line in io.lines("README.md") do
+    local fence = line:match("^```(.*)$")
+    if fence and not body then
+      body, wanted = {}, fence == kind
+    elseif fence then
+      if wanted then list[#list + 1] = table.concat(body, "\n") end
+      body = nil
+    elseif body then
+      body[#body + 1] = line
+    end
+  end
   return list
 end
 
