@@ -1,5 +1,5 @@
--- Pictures: milliseconds, medians, for one thread and for all. Give a photograph as argument for
--- its loading and shrinking too.
+-- Pictures: medians in milliseconds, for one thread and for all. Give a photograph as argument
+-- for its loading and shrinking too.
 local al = require "albedo"
 local image = al.image
 

@@ -1,7 +1,7 @@
 /* Files: whole or not at all, every failure a sentence, nothing left behind. */
 #define _GNU_SOURCE
-#include "io/file.h"
 #include "check.h"
+#include "io/file.h"
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
