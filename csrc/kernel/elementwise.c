@@ -18,23 +18,23 @@
 #define T uint8_t
 #define U uint32_t
 #define UNARY_INT(name, F) AL_LOOP1(name##_u8, T, T, F)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #define TEST(name, doc, sample, F, I) AL_LOOP1(name##_u8, uint8_t, T, I)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #undef T
 #define T int32_t
 #define UNARY_INT(name, F) AL_LOOP1(name##_i32, T, T, F)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #define TEST(name, doc, sample, F, I) AL_LOOP1(name##_i32, uint8_t, T, I)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #undef T
 #undef U
 #define T int64_t
 #define U uint64_t
 #define UNARY_INT(name, F) AL_LOOP1(name##_i64, T, T, F)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #define TEST(name, doc, sample, F, I) AL_LOOP1(name##_i64, uint8_t, T, I)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 
 const al_unary_kernels AL_K(al_unary) = {
     .f =
@@ -43,18 +43,18 @@ const al_unary_kernels AL_K(al_unary) = {
 #define STEP(name, ...) [AL_U_##name][4] = name##_f32, [AL_U_##name][5] = name##_f64,
 #define UNARY_INT(name, ...) \
   [AL_U_##name][1] = name##_u8, [AL_U_##name][2] = name##_i32, [AL_U_##name][3] = name##_i64,
-#include "../op/elementwise.def"
+#include "elementwise.def"
         },
     .grad =
         {
 #define UNARY(name, ...) [AL_U_##name][4] = name##_grad_f32, [AL_U_##name][5] = name##_grad_f64,
-#include "../op/elementwise.def"
+#include "elementwise.def"
         },
     .test =
         {
 #define TEST(name, ...) \
   [AL_T_##name] = {name##_u8, name##_u8, name##_i32, name##_i64, name##_f32, name##_f64},
-#include "../op/elementwise.def"
+#include "elementwise.def"
         },
 };
 
@@ -100,6 +100,6 @@ AL_INLINE real M(gelu_tanh_slope)(real t, real x) {
   AL_LOOP_GRAD(AL_S(name##_grad), D)
 #define STEP(name, doc, sample, F) AL_LOOP1(AL_S(name), real, real, F)
 #define TEST(name, doc, sample, F, I) AL_LOOP1(AL_S(name), uint8_t, real, F)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #undef AL_REAL
 #endif

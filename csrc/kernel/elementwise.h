@@ -1,4 +1,4 @@
-// The loops of op/elementwise.def, as tables indexed by op and dtype.
+// The loops of elementwise.def, as tables indexed by op and dtype.
 #ifndef AL_KERNEL_ELEMENTWISE_H
 #define AL_KERNEL_ELEMENTWISE_H
 #include <stdint.h>
@@ -8,12 +8,12 @@
 enum {
 #define UNARY(name, ...) AL_U_##name,
 #define STEP(name, ...) AL_U_##name,
-#include "../op/elementwise.def"
+#include "elementwise.def"
   AL_U_COUNT
 };
 enum {
 #define TEST(name, ...) AL_T_##name,
-#include "../op/elementwise.def"
+#include "elementwise.def"
   AL_T_COUNT
 };
 enum {
@@ -21,7 +21,7 @@ enum {
 #define COMPARE(name, ...) AL_B_##name,
 #define LOGIC(name, ...) AL_B_##name,
 #define BITS(name, ...) AL_B_##name,
-#include "../op/elementwise.def"
+#include "elementwise.def"
   AL_B_COUNT
 };
 

@@ -28,7 +28,7 @@ AL_INLINE int64_t int_floor_divide(int64_t x, int64_t y) {
 #define AL_REAL 64
 #include "elementwise_binary.c"
 
-#define ROWS "../op/elementwise.def"
+#define ROWS "elementwise.def"
 #define T uint8_t
 #define U uint32_t
 #define BINARY_BOOL(name, F) AL_LOOP2(name##_bool, T, T, F)
@@ -88,6 +88,6 @@ const al_binary_kernels AL_K(al_binary) = {
 #define K(c) ((real)(c))
 #define BINARY(name, alias, doc, save, sample, F, DX, DY) AL_LOOP2(AL_S(name), real, real, F)
 #define COMPARE(name, doc, sample, F) AL_LOOP2(AL_S(name), uint8_t, real, F)
-#include "../op/elementwise.def"
+#include "elementwise.def"
 #undef AL_REAL
 #endif

@@ -1,4 +1,4 @@
-// Elementwise ops: the registry's side of elementwise.def.
+// Elementwise ops: the registry's side of kernel/elementwise.def.
 #include "elementwise.h"
 
 #include <math.h>
@@ -378,7 +378,7 @@ static al_tensor *win(al_tensor *a, al_tensor *b) {
 static int zero(al_back *b) {
   return b->create_graph ? al_grad1(b, al_mul_num(b->g[0], 0)) : 0;
 }
-#include "elementwise.def"
+#include "../kernel/elementwise.def"
 
 // ~x: the complement of integers, not of bool
 static int bitwise_not(al_call *c) {

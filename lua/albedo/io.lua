@@ -218,7 +218,8 @@ File.__index = File
 local function open_file(path)
   local text, start, available = read_header(path)
   if not text then return nil, start end
-  local ok, entries = pcall(json.decode, text)
+  local decode = json.decode -- outside pcall: a missing JSON package is not the file's fault
+  local ok, entries = pcall(decode, text)
   if not ok or type(entries) ~= "table" or text:byte(1) ~= 123 then
     return nil, path .. " has no safetensors header"
   end
