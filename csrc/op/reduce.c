@@ -374,6 +374,25 @@ static void search_tasks(int64_t begin, int64_t end, void *context) {
   }
 }
 
+/* One long row: the best of each chunk, the best of those, and where it is in its chunk. */
+static int search_chunks(const search *s, al_dtype d, bool smallest) {
+  const int64_t whole = s->n / ROW_CHUNK, rest = s->n % ROW_CHUNK;
+  const int64_t parts = whole + (rest > 0);
+  al_tensor *best = al_empty(d, 1, &parts);
+  if (!best) return -1;
+  char *value = al_data(best);
+  const al_fold *fold = &AL_SELECT(al_reduce).fold[smallest ? AL_R_MIN : AL_R_MAX][d];
+  job j = {fold, s->x, value, ROW_CHUNK, 1, ROW_CHUNK, 1, 1, s->size, s->size};
+  al_parallel(whole, TASK / ROW_CHUNK, fold_tasks, &j);
+  if (rest)
+    fold->row(1, rest, rest, s->x + whole * ROW_CHUNK * s->size, value + whole * s->size);
+  s->kernel->row(1, parts, value, s->value, s->index);
+  const int64_t from = (*s->index - 1) * ROW_CHUNK;
+  s->kernel->row(1, least(ROW_CHUNK, s->n - from), s->x + from * s->size, s->value, s->index);
+  *s->index += from;
+  return 0;
+}
+
 /* Value and position from 1 along dim (or in all of x, read in order): the shape without dim,
  * or with it as 1. */
 static int find(al_tensor *x, bool smallest, bool whole, int64_t dim, bool keep,
@@ -401,8 +420,12 @@ static int find(al_tensor *x, bool smallest, bool whole, int64_t dim, bool keep,
               inner,
               (inner + COL_BLOCK - 1) / COL_BLOCK,
               (int64_t)al_dtype_size(t)};
-  al_parallel(outer * s.blocks, at_least_1(TASK / at_least_1(n * least(inner, COL_BLOCK))),
-              search_tasks, &s);
+  if (outer * inner == 1 && n >= 2 * ROW_CHUNK) {
+    if (search_chunks(&s, t, smallest)) return -1;
+  } else {
+    al_parallel(outer * s.blocks, at_least_1(TASK / at_least_1(n * least(inner, COL_BLOCK))),
+                search_tasks, &s);
+  }
   if (t != own) *value = al_to(*value, own);
   return *value ? 0 : -1;
 }

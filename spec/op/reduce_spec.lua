@@ -93,6 +93,11 @@ describe("reductions", function()
     local w, j = al.tensor({ 4, 1, 1 }, { dtype = "int32" }):min(1)
     assert.equal("int32", w.dtype)
     assert.same({ 1, 2 }, { w:item(), j:item() })
+    local long = al.zeros(20000)
+    long["9000"], long["15000"] = 1, 1
+    assert.same({ 9000, 1 }, { long:argmax():item(), long:argmin():item() })
+    long["19999"] = nan
+    assert.equal(19999, long:argmax():item())
     local whole = x:max()
     assert.is_true(whole:item() ~= whole:item())
     assert.same({ 1, 1 }, { select("#", al.ones(2):min(1, true)) - 1, al.ones(2):min(1,
