@@ -14,6 +14,9 @@ enum { LANES_ROW = 32, COLUMNS = 1024 };
 #define PLAIN __attribute__((noinline, noclone, optimize("no-tree-vectorize")))
 #endif
 
+#define HALVE(TA, h, JOIN) \
+  for (int i = 0; i < h; i++) acc[i] = JOIN(TA, acc[i], acc[i + h])
+
 // One body for every fold. Columns: four rows at a time, joined as a tree before they meet the
 // accumulator, which stays in the first-level cache. A row is folded as a matrix of 32 columns,
 // then those are joined as a tree; a float32 sum of 4096 elements has 32 additions in sequence.
@@ -57,9 +60,11 @@ enum { LANES_ROW = 32, COLUMNS = 1024 };
       TA b = MAP(TA, x[i]);                                                                    \
       acc[i] = JOIN(TA, acc[i], b);                                                            \
     }                                                                                          \
-    for (int h = LANES_ROW / 2; h; h /= 2)                                                     \
-      for (int i = 0; i < h; i++) acc[i] = JOIN(TA, acc[i], acc[i + h]);                       \
-    return acc[0];                                                                             \
+    HALVE(TA, 16, JOIN);                                                                       \
+    HALVE(TA, 8, JOIN);                                                                        \
+    HALVE(TA, 4, JOIN);                                                                        \
+    HALVE(TA, 2, JOIN);                                                                        \
+    return JOIN(TA, acc[0], acc[1]);                                                           \
   }                                                                                            \
   static void NAME##_row(int64_t rows, int64_t n, int64_t ld, const void *x, void *out) {      \
     for (int64_t r = 0; r < rows; r++) ((TA *)out)[r] = NAME##_one(n, (const TX *)x + r * ld); \
