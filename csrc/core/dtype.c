@@ -2,7 +2,10 @@
 #include "internal.h"
 #include <string.h>
 
-static const struct { const char *name; uint8_t size; } table[AL_DTYPES] = {
+static const struct {
+  const char *name;
+  uint8_t size;
+} table[AL_DTYPES] = {
     [AL_BOOL] = {"bool", 1},   [AL_UINT8] = {"uint8", 1},     [AL_INT32] = {"int32", 4},
     [AL_INT64] = {"int64", 8}, [AL_FLOAT32] = {"float32", 4}, [AL_FLOAT64] = {"float64", 8},
 };
@@ -23,8 +26,8 @@ int al_dtype_parse(const char *name) {
 /* bool, integer, float */
 static int category(int d) { return al_is_float(d) ? 2 : d != AL_BOOL; }
 
-/* Tensors with dims decide; a 0-dim tensor, and after it a plain number, only lifts the category
- * (torch.result_type). A number that lifts takes the default type of its category. */
+/* Tensors with dims decide; a 0-dim tensor, and after it a plain number, only lifts the
+ * category (torch.result_type). A number that lifts takes the default type of its category. */
 al_dtype al_promote(int n, al_tensor *const *t) {
   int best[3] = {-1, -1, -1}; /* by rank: dims, 0-dim, number */
   for (int i = 0; i < n; i++) {

@@ -1,4 +1,5 @@
-/* error.c: one message a thread. The kernel never prints, aborts or jumps: it fails with a sentence. */
+/* error.c: one message a thread. The kernel never prints, aborts or jumps: it fails with a
+ * sentence. */
 #include "internal.h"
 #include <pthread.h>
 #include <stdarg.h>
@@ -11,7 +12,8 @@ static pthread_key_t text_key;
 static pthread_once_t text_once = PTHREAD_ONCE_INIT;
 static void make_key(void) { pthread_key_create(&text_key, free); }
 
-/* Not a plain thread variable: those of a loaded module must be few bytes to be reached fast. */
+/* Not a plain thread variable: those of a loaded module must be few bytes to be reached fast.
+ */
 al_text *al_thread_text(void) {
   static al_text last_resort; /* shared; used only when not even 2 KB can be had */
   pthread_once(&text_once, make_key);
@@ -46,8 +48,6 @@ void *al_null(const char *format, ...) {
 
 const char *al_error(void) { return al_message[0] ? al_message : "unknown failure"; }
 
-void al_error_clear(void) {
-  al_here.described = al_here.no_memory = false;
-}
+void al_error_clear(void) { al_here.described = al_here.no_memory = false; }
 
 bool al_out_of_memory(void) { return al_here.no_memory; }

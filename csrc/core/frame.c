@@ -1,4 +1,5 @@
-/* frame.c: a frame owns every tensor made while it is open, so that formulas nest without a word on ownership. */
+/* frame.c: a frame owns every tensor made while it is open, so that formulas nest without a
+ * word on ownership. */
 #include "internal.h"
 #include <string.h>
 

@@ -9,31 +9,35 @@ struct al_storage {
   const char *writer;       /* op of the last in-place write */
   size_t bytes;
   void *data;
-  void (*release)(void *owner); /* foreign memory: called with `owner` instead of al_release(data) */
+  void (*release)(
+      void *owner); /* foreign memory: called with `owner` instead of al_release(data) */
   void *owner;
 };
 al_storage *al_storage_new(size_t bytes);
-/* Wraps memory owned elsewhere; `release(owner)` when the last tensor goes. On failure the memory stays the caller's. */
+/* Wraps memory owned elsewhere; `release(owner)` when the last tensor goes. On failure the
+ * memory stays the caller's. */
 al_storage *al_storage_wrap(void *data, size_t bytes, void (*release)(void *), void *owner);
 void al_storage_ref(al_storage *s);
 void al_storage_unref(al_storage *s);
-al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset); /* takes a reference of s */
+al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape,
+                        const int64_t *stride, int64_t offset); /* takes a reference of s */
 
 /* Everything that belongs to the running thread. */
 typedef struct al_context {
   bool no_grad;
-  bool described;  /* al_invoke has already put op and arguments into the message */
-  bool no_memory;  /* the failure at hand is an allocation */
+  bool described; /* al_invoke has already put op and arguments into the message */
+  bool no_memory; /* the failure at hand is an allocation */
   al_frame *frame;
   al_rng rng;
   bool rng_ready;
 } al_context;
-/* small, so that it fits the room a loaded module gets beside the program's own thread variables */
+/* small, so that it fits the room a loaded module gets beside the program's own thread
+ * variables */
 extern _Thread_local al_context al_here __attribute__((tls_model("initial-exec")));
 /* What failures need of a thread, made at its first one. */
 typedef struct al_text {
-  char message[1024];                   /* the last failure's sentence */
-  char ring[8][AL_MAX_DIMS * 21];       /* al_shape_text's results */
+  char message[1024];             /* the last failure's sentence */
+  char ring[8][AL_MAX_DIMS * 21]; /* al_shape_text's results */
   unsigned turn;
 } al_text;
 al_text *al_thread_text(void);
@@ -61,22 +65,28 @@ struct al_node {
   bool useful;        /* in that pass: some wanted input lies behind it */
   al_node *next_free; /* list of nodes to destroy */
   al_tensor *gout[AL_MAX_OUTS];
-  struct { uint8_t dtype, ndim; int64_t shape[AL_MAX_DIMS]; } outs[AL_MAX_OUTS];
+  struct {
+    uint8_t dtype, ndim;
+    int64_t shape[AL_MAX_DIMS];
+  } outs[AL_MAX_OUTS];
   al_saved in[AL_MAX_ARGS], out[AL_MAX_OUTS], extra[AL_MAX_EXTRA];
   int edge0[AL_MAX_ARGS];
   al_arg a[AL_MAX_ARGS]; /* options; tensor entries are NULL */
   int64_t pool[AL_MAX_INTS];
-  char text[48]; /* string options */
+  char text[48];  /* string options */
   al_edge edge[]; /* flattened tensor arguments */
 };
 void al_node_unref(al_node *n);
 int al_record(al_call *c); /* makes the node of a call whose outputs are ready */
-int al_check_stale(const al_call *c); /* -1 when an input view was overwritten since it was taken */
+int al_check_stale(
+    const al_call *c); /* -1 when an input view was overwritten since it was taken */
 
-/* parallel loops: fn(begin, end, context) over [0, n) in pieces of `grain`, whose borders depend on n and grain only */
+/* parallel loops: fn(begin, end, context) over [0, n) in pieces of `grain`, whose borders
+ * depend on n and grain only */
 void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *), void *context);
-/* Around a kernel with parallel regions of its own: `int team = al_team_begin(operations)`, then
- * `al_team_end(team, kernel(...))`, which passes the result through. Small work stays on this thread. */
+/* Around a kernel with parallel regions of its own: `int team = al_team_begin(operations)`,
+ * then `al_team_end(team, kernel(...))`, which passes the result through. Small work stays on
+ * this thread. */
 int al_team_begin(int64_t operations);
 int al_team_end(int former, int result);
 /* description of arguments for error messages, e.g. "x: 8x3 float32, dim=2" */

@@ -4,7 +4,8 @@
 
 enum { PIECE = 1 << 14 }; /* elements a thread takes at a time */
 
-/* Drops dims of size 1 and merges a dim into its inner neighbour when every operand steps through both as one. */
+/* Drops dims of size 1 and merges a dim into its inner neighbour when every operand steps
+ * through both as one. */
 static void coalesce(al_iter *it) {
   int n = 0;
   for (int d = 0; d < it->ndim; d++) {
@@ -19,7 +20,8 @@ static void coalesce(al_iter *it) {
   it->ndim = n;
 }
 
-/* Puts the output's smallest stride innermost (insertion sort; no change for a contiguous output). */
+/* Puts the output's smallest stride innermost (insertion sort; no change for a contiguous
+ * output). */
 static void order(al_iter *it) {
   for (int d = 1; d < it->ndim; d++)
     for (int e = d; e > 0; e--) {
@@ -62,7 +64,11 @@ int al_iter_open(al_iter *it, int nops, al_tensor *const *t) {
   return 0;
 }
 
-typedef struct job { const al_iter *it; al_loop loop; const void *context; } job;
+typedef struct job {
+  const al_iter *it;
+  al_loop loop;
+  const void *context;
+} job;
 
 /* Elements [begin, end) of the walk, row by row of the innermost dim. */
 static void run_piece(int64_t begin, int64_t end, void *arg) {

@@ -1,11 +1,13 @@
-/* iter.h: one walk over several tensors of broadcast shape. Operand 0 is the output and gives the shape. */
+/* iter.h: one walk over several tensors of broadcast shape. Operand 0 is the output and gives
+ * the shape. */
 #ifndef AL_ITER_H
 #define AL_ITER_H
 #include "../albedo.h"
 
 #define AL_ITER_MAX 5
 /* The inner loop: n elements, one pointer and one byte stride an operand. */
-typedef void (*al_loop)(int64_t n, char *const *ptr, const int64_t *stride, const void *context);
+typedef void (*al_loop)(int64_t n, char *const *ptr, const int64_t *stride,
+                        const void *context);
 
 typedef struct al_iter {
   int nops, ndim;

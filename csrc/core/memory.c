@@ -1,12 +1,14 @@
 /* memory.c: every byte of tensor memory comes from here.
  *
- * Blocks are rounded up to size classes (four a power of two, so at most a quarter is lost) and freed
- * blocks wait in their class's list: a reused block costs no page fault. Blocks from 1 MiB on are mapped
- * directly. What waits is bounded: before a fresh block would lift live + waiting bytes above the highest
- * live amount seen plus 64 MiB, waiting blocks of the largest classes go back to the system.
+ * Blocks are rounded up to size classes (four a power of two, so at most a quarter is lost) and
+ * freed blocks wait in their class's list: a reused block costs no page fault. Blocks from 1
+ * MiB on are mapped directly. What waits is bounded: before a fresh block would lift live +
+ * waiting bytes above the highest live amount seen plus 64 MiB, waiting blocks of the largest
+ * classes go back to the system.
  *
- * Each block is preceded by its header and by 64 bytes for its owner (a storage stands there), so data is
- * 64-byte aligned. One lock guards the lists; it is held for a few instructions only. */
+ * Each block is preceded by its header and by 64 bytes for its owner (a storage stands there),
+ * so data is 64-byte aligned. One lock guards the lists; it is held for a few instructions
+ * only. */
 #include "memory.h"
 #include "internal.h"
 #include <sched.h>
@@ -15,7 +17,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { HEADER = 64 + AL_OWNER_ROOM, CLASSES = 8 + 4 * 44, MAPPED = 1 << 20, HUGE = 4 << 20, SLACK = 64 << 20, SLAB = 16 << 10, SMALL = 1 << 10 };
+enum {
+  HEADER = 64 + AL_OWNER_ROOM,
+  CLASSES = 8 + 4 * 44,
+  MAPPED = 1 << 20,
+  HUGE = 4 << 20,
+  SLACK = 64 << 20,
+  SLAB = 16 << 10,
+  SMALL = 1 << 10
+};
 
 typedef struct block {
   struct block *next;
@@ -36,7 +46,8 @@ static void lock(void) {
 }
 static void unlock(void) { atomic_flag_clear_explicit(&busy, memory_order_release); }
 
-/* Class and its size of a request: units of 64 bytes, exact up to 8, then four steps a doubling. */
+/* Class and its size of a request: units of 64 bytes, exact up to 8, then four steps a
+ * doubling. */
 static int class_of(size_t bytes, size_t *size) {
   size_t units = bytes / 64 + (bytes % 64 != 0);
   if (units <= 8) {
@@ -75,7 +86,8 @@ static block *system_block(size_t size) {
   return p;
 }
 
-/* Small blocks are cut from slabs, which stay: a slab's blocks, beyond the first, go straight to the list. */
+/* Small blocks are cut from slabs, which stay: a slab's blocks, beyond the first, go straight
+ * to the list. */
 static block *cut_slab(size_t size, int k) {
   size_t each = size + HEADER, n = SLAB / each;
   char *p = aligned_alloc(64, n * each);
@@ -99,7 +111,8 @@ static void give_back(block *b) {
   else free(b);
 }
 
-/* Called with the lock held: frees waiting blocks, largest classes first, until at most `keep` bytes wait. */
+/* Called with the lock held: frees waiting blocks, largest classes first, until at most `keep`
+ * bytes wait. */
 static void trim_to(int64_t keep) {
   for (int k = CLASSES - 1; k >= 0 && cached > keep; k--)
     while (waiting[k] && waiting[k]->size > SMALL && cached > keep) {
@@ -123,7 +136,8 @@ static void *no_memory(size_t bytes) {
   return NULL;
 }
 
-/* Makes room for `size` fresh bytes, then asks the system, giving it all that waits when it refuses. */
+/* Makes room for `size` fresh bytes, then asks the system, giving it all that waits when it
+ * refuses. */
 static block *fresh_block(size_t size) {
   lock();
   int64_t all = live + (int64_t)size, high = all > peak ? all : peak;

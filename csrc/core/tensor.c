@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* ---- storage: stands in the owner's room before its block, or by itself around foreign memory ---- */
+/* ---- storage: stands in the owner's room before its block, or by itself around foreign memory
+ * ---- */
 _Static_assert(sizeof(al_storage) <= AL_OWNER_ROOM, "a storage fits before its block");
 
 static al_storage *storage_at(void *p, void *data, size_t bytes) {
@@ -29,7 +30,9 @@ al_storage *al_storage_wrap(void *data, size_t bytes, void (*release)(void *), v
   return s;
 }
 
-void al_storage_ref(al_storage *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed); }
+void al_storage_ref(al_storage *s) {
+  atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+}
 
 void al_storage_unref(al_storage *s) {
   if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1) return;
@@ -77,11 +80,14 @@ static int64_t row_major(int ndim, const int64_t *shape, int64_t *stride) {
 
 al_tensor *al_empty(al_dtype dtype, int ndim, const int64_t *shape) {
   int64_t stride[AL_MAX_DIMS], n;
-  if (ndim > AL_MAX_DIMS) return al_null("%d dims wanted, at most %d are possible", ndim, AL_MAX_DIMS);
+  if (ndim > AL_MAX_DIMS)
+    return al_null("%d dims wanted, at most %d are possible", ndim, AL_MAX_DIMS);
   for (int d = 0; d < ndim; d++)
-    if (shape[d] < 0) return al_null("size %lld of dim %d is negative", (long long)shape[d], d + 1);
+    if (shape[d] < 0)
+      return al_null("size %lld of dim %d is negative", (long long)shape[d], d + 1);
   n = row_major(ndim, shape, stride);
-  if (n < 0 || n > INT64_MAX / 16) return al_null("a tensor of %s elements is too large", al_shape_text(ndim, shape));
+  if (n < 0 || n > INT64_MAX / 16)
+    return al_null("a tensor of %s elements is too large", al_shape_text(ndim, shape));
   al_storage *s = al_storage_new((size_t)n * al_dtype_size(dtype));
   if (!s) return NULL;
   al_tensor *t = al_tensor_on(s, dtype, ndim, shape, stride, 0);
@@ -135,7 +141,8 @@ void al_unref(al_tensor *t) {
   if (n) al_node_unref(n); /* iterative: see grad/node.c */
 }
 
-al_tensor *al_alias(al_tensor *t, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset) {
+al_tensor *al_alias(al_tensor *t, int ndim, const int64_t *shape, const int64_t *stride,
+                    int64_t offset) {
   return t ? al_tensor_on(t->storage, t->dtype, ndim, shape, stride, offset) : NULL;
 }
 
@@ -201,8 +208,8 @@ int al_broadcast(int n, al_tensor *const *t, int *ndim, int64_t *shape) {
       int64_t *s = &shape[*ndim - t[i]->ndim + d], v = t[i]->shape[d];
       if (v == *s || v == 1) continue;
       if (*s != 1)
-        return al_fail("shapes do not broadcast: size %lld against %lld in dim %d from the end", (long long)*s,
-                       (long long)v, t[i]->ndim - d);
+        return al_fail("shapes do not broadcast: size %lld against %lld in dim %d from the end",
+                       (long long)*s, (long long)v, t[i]->ndim - d);
       *s = v;
     }
   return 0;
@@ -251,7 +258,8 @@ void al_set_int(al_tensor *t, int64_t offset, int64_t value) {
   }
 }
 
-/* A double that no int64 holds (NaN, infinities, too large) becomes the smallest one, as x86 converts. */
+/* A double that no int64 holds (NaN, infinities, too large) becomes the smallest one, as x86
+ * converts. */
 static int64_t to_int(double v) {
   return v >= -9.2233720368547758e18 && v < 9.2233720368547758e18 ? (int64_t)v : INT64_MIN;
 }

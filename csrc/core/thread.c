@@ -1,4 +1,5 @@
-/* thread.c: parallel loops. Pieces depend on the problem only, never on the number of threads. */
+/* thread.c: parallel loops. Pieces depend on the problem only, never on the number of threads.
+ */
 #include "internal.h"
 #include <omp.h>
 
@@ -18,7 +19,8 @@ int al_team_end(int former, int result) {
   return result;
 }
 
-void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *), void *context) {
+void al_parallel(int64_t n, int64_t grain, void (*fn)(int64_t, int64_t, void *),
+                 void *context) {
   if (grain < 1) grain = 1;
   int64_t pieces = (n + grain - 1) / grain;
   if (pieces <= 1 || omp_get_max_threads() == 1 || omp_in_parallel()) {

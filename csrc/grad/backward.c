@@ -1,5 +1,6 @@
-/* backward.c: one backward pass. Nodes reached from the roots are sorted by creation, newest first: that is
- * already an order in which every consumer of a value comes before its producer. No recursion anywhere. */
+/* backward.c: one backward pass. Nodes reached from the roots are sorted by creation, newest
+ * first: that is already an order in which every consumer of a value comes before its producer.
+ * No recursion anywhere. */
 #include "../core/internal.h"
 #include "../op/op.h"
 #include <stdatomic.h>
@@ -67,17 +68,21 @@ static bool wanted_edge(const pass *p, const al_edge *e) {
   return e->node ? e->node->useful : wanted_leaf(p, e->leaf);
 }
 
-/* With given inputs, only what leads to them is worth computing. Oldest first: producers are settled first. */
+/* With given inputs, only what leads to them is worth computing. Oldest first: producers are
+ * settled first. */
 static void mark_useful(pass *p) {
   for (int i = 0; i < p->ninputs; i++)
-    if (p->inputs[i]->node && p->inputs[i]->node->mark == p->mark) p->inputs[i]->node->useful = true;
+    if (p->inputs[i]->node && p->inputs[i]->node->mark == p->mark)
+      p->inputs[i]->node->useful = true;
   for (int64_t i = p->n - 1; i >= 0; i--)
     for (int e = 0; !p->node[i]->useful && e < p->node[i]->nedges; e++)
       p->node[i]->useful = wanted_edge(p, &p->node[i]->edge[e]);
 }
 
 /* ---- adding gradients up ---- */
-static bool sole(const al_tensor *t) { return atomic_load(&t->refs) == 1 && atomic_load(&t->storage->refs) == 1; }
+static bool sole(const al_tensor *t) {
+  return atomic_load(&t->refs) == 1 && atomic_load(&t->storage->refs) == 1;
+}
 
 /* *sum += g, in place when nobody else can see *sum. The reference in *sum is owned. */
 static int add_up(al_tensor **sum, al_tensor *g, bool create) {
@@ -107,8 +112,10 @@ static int add_to_leaf(al_tensor *leaf, al_tensor *g, bool create) {
     c.a[1].t = g;
     return al_invoke(&c);
   }
-  /* the frame and possibly a node's list hold references: a storage of its own is what counts */
-  bool own = atomic_load(&g->storage->refs) == 1 && atomic_load(&g->refs) <= 1 && al_is_contiguous(g) && !g->node;
+  /* the frame and possibly a node's list hold references: a storage of its own is what counts
+   */
+  bool own = atomic_load(&g->storage->refs) == 1 && atomic_load(&g->refs) <= 1 &&
+             al_is_contiguous(g) && !g->node;
   if (!own && !create) g = al_fresh_contiguous(g, (al_dtype)leaf->dtype);
   if (!g) return -1;
   leaf->grad = al_ref(g);
@@ -142,7 +149,8 @@ static int unpack(const al_node *n, const al_saved *s, const char *what, al_tens
                  writer ? writer : "an in-place op");
 }
 
-/* A saved output stands outside the graph; with create_graph it is put back into it for the time of the call. */
+/* A saved output stands outside the graph; with create_graph it is put back into it for the
+ * time of the call. */
 static int unpack_output(al_node *n, int k, bool create, al_tensor **out) {
   if (unpack(n, &n->out[k], "result", out)) return -1;
   if (!*out || !create) return 0;
@@ -216,7 +224,8 @@ static int visit(pass *p, al_node *n) {
   for (int e = 0; e < n->nedges; e++) leads = leads || wanted_edge(p, &n->edge[e]);
   if (!leads) return 0;
   if (n->freed)
-    return al_fail("the graph was consumed by an earlier backward pass: give that one {retain_graph = true}");
+    return al_fail("the graph was consumed by an earlier backward pass: give that one "
+                   "{retain_graph = true}");
   al_frame frame;
   al_frame_open(&frame);
   int failed = gradient_of(p, n);
@@ -240,7 +249,8 @@ static int seed(pass *p, al_tensor *root, al_tensor *cotangent) {
     al_set(cotangent, 0, 1);
   } else if (!al_same_shape(root, cotangent)) {
     return al_fail("the gradient given has shape %s, the tensor %s",
-                   al_shape_text(cotangent->ndim, cotangent->shape), al_shape_text(root->ndim, root->shape));
+                   al_shape_text(cotangent->ndim, cotangent->shape),
+                   al_shape_text(root->ndim, root->shape));
   }
   if (cotangent->dtype != root->dtype) cotangent = al_to(cotangent, (al_dtype)root->dtype);
   if (!cotangent) return -1;
@@ -250,7 +260,8 @@ static int seed(pass *p, al_tensor *root, al_tensor *cotangent) {
 
 static void cleanup(pass *p) {
   for (int64_t i = 0; i < p->n; i++)
-    for (int k = 0; k < p->node[i]->nouts; k++) al_unref(p->node[i]->gout[k]), p->node[i]->gout[k] = NULL;
+    for (int k = 0; k < p->node[i]->nouts; k++)
+      al_unref(p->node[i]->gout[k]), p->node[i]->gout[k] = NULL;
   al_free(p->node);
 }
 
@@ -264,14 +275,19 @@ static int run(pass *p, int nroots, al_tensor **roots, al_tensor **cotangents) {
   return 0;
 }
 
-int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninputs, al_tensor **inputs,
-                al_tensor **out, int flags) {
+int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninputs,
+                al_tensor **inputs, al_tensor **out, int flags) {
   static _Atomic uint64_t passes;
-  pass p = {.mark = atomic_fetch_add(&passes, 1) + 1, .ninputs = ninputs, .inputs = inputs, .out = out,
-            .create = flags & AL_CREATE_GRAPH, .retain = flags & (AL_CREATE_GRAPH | AL_RETAIN_GRAPH)};
+  pass p = {.mark = atomic_fetch_add(&passes, 1) + 1,
+            .ninputs = ninputs,
+            .inputs = inputs,
+            .out = out,
+            .create = flags & AL_CREATE_GRAPH,
+            .retain = flags & (AL_CREATE_GRAPH | AL_RETAIN_GRAPH)};
   for (int i = 0; i < ninputs; i++) {
     out[i] = NULL;
-    if (!inputs[i]->requires_grad) return al_fail("input %d does not require a gradient", i + 1);
+    if (!inputs[i]->requires_grad)
+      return al_fail("input %d does not require a gradient", i + 1);
   }
   bool former = al_here.no_grad;
   al_frame frame;
@@ -283,7 +299,8 @@ int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninpu
   al_frame_close(&frame);
   for (int i = 0; !failed && i < ninputs; i++)
     if (!out[i] && !(flags & AL_ALLOW_UNUSED))
-      failed = al_fail("input %d was not used: pass {allow_unused = true} to get nil for it", i + 1);
+      failed =
+          al_fail("input %d was not used: pass {allow_unused = true} to get nil for it", i + 1);
   for (int i = 0; failed && i < ninputs; i++) al_unref(out[i]), out[i] = NULL;
   return failed;
 }

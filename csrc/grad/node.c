@@ -1,4 +1,5 @@
-/* node.c: the nodes of the graph: recording a call, keeping what its gradient reads, letting go. */
+/* node.c: the nodes of the graph: recording a call, keeping what its gradient reads, letting
+ * go. */
 #include "../core/internal.h"
 #include <stdatomic.h>
 #include <string.h>
@@ -46,7 +47,9 @@ void al_node_unref(al_node *n) {
 static int count_edges(const al_call *c) {
   int n = 0;
   for (int i = 0; i < c->op->nparams; i++)
-    n += c->op->param[i].kind == AL_K_TENSOR ? 1 : c->op->param[i].kind == AL_K_TENSORS ? c->a[i].ts.n : 0;
+    n += c->op->param[i].kind == AL_K_TENSOR    ? 1
+         : c->op->param[i].kind == AL_K_TENSORS ? c->a[i].ts.n
+                                                : 0;
   return n;
 }
 
@@ -68,7 +71,8 @@ static void make_edge(al_edge *e, al_tensor *t) {
 
 static bool edge_wants(const al_edge *e) { return e->node || e->leaf; }
 
-/* A short copy of a string option, in the node's own text; longer ones are no option of a differentiable op. */
+/* A short copy of a string option, in the node's own text; longer ones are no option of a
+ * differentiable op. */
 static const char *copy_text(al_node *n, size_t *used, const char *s) {
   size_t len = s ? strlen(s) + 1 : 0;
   if (!len || *used + len > sizeof n->text) return NULL;
@@ -108,7 +112,8 @@ static int save(al_saved *s, al_tensor *t, bool alias, uint32_t before) {
   return t ? 0 : -1;
 }
 
-/* Inputs are kept as they are, outputs as aliases outside the graph (a node must not hold itself). */
+/* Inputs are kept as they are, outputs as aliases outside the graph (a node must not hold
+ * itself). */
 static int save_all(al_node *n, const al_call *c) {
   const al_op *op = c->op;
   for (int i = 0; i < op->nparams; i++) {

@@ -259,9 +259,8 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
           size = (last - first) * p->columns;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block);
-    for (int64_t k = c0; k < c1; k++)
-      AL_S(window_fill)
-      (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
+    for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
+    (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
     for (int64_t r = 0; r < p->parts; r++) {
       const part *q = &p->part[r];
       int64_t kc = (c1 - c0) * q->taps;

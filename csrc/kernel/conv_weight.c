@@ -66,10 +66,8 @@ static void AL_S(turn)(const weight_plan *p, const chunk *c, const real *gy, int
     for (int64_t d = 0; d < c->len[0]; d++)
       for (int64_t h = 0; h < c->len[1]; h++, z += c->len[2] * AL_S(WIDE)) {
         int64_t row = ((c->at[0] + d) * a[1].grid + c->at[1] + h) * a[2].grid + c->at[2];
-        if (k < p->kg)
-          AL_S(transpose_strip)
-          (gy + k * plane + row, plane, al_min(AL_S(WIDE), p->kg - k), c->len[2], z,
-           AL_S(WIDE));
+        if (k < p->kg) AL_S(transpose_strip)
+        (gy + k * plane + row, plane, al_min(AL_S(WIDE), p->kg - k), c->len[2], z, AL_S(WIDE));
       }
 }
 

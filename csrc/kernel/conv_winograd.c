@@ -63,7 +63,8 @@ AL_INLINE void multiply_run(int mr, const float *v, int64_t blocks, int64_t vc, 
   }
 MULTIPLY(1)
 MULTIPLY(2)
-MULTIPLY(3) MULTIPLY(4)
+MULTIPLY(3)
+MULTIPLY(4)
 #if WR > 4
     MULTIPLY(5) MULTIPLY(6)
 #endif

@@ -11,24 +11,30 @@ static bool flag(lua_State *L, int i, const char *name) {
 
 /* {retain_graph, create_graph, allow_unused, grad_outputs}: the flags; others raise. */
 static int read_flags(lua_State *L, int i, const char *who) {
-  static const char *const valid[] = {"retain_graph", "create_graph", "allow_unused", "grad_outputs"};
+  static const char *const valid[] = {"retain_graph", "create_graph", "allow_unused",
+                                      "grad_outputs"};
   if (lua_isnoneornil(L, i)) return 0;
-  if (!lua_istable(L, i)) al_raise(L, STATE(L), "%s: options are a table, got %s", who, luaL_typename(L, i));
+  if (!lua_istable(L, i))
+    al_raise(L, STATE(L), "%s: options are a table, got %s", who, luaL_typename(L, i));
   lua_pushnil(L);
   while (lua_next(L, i)) {
     const char *k = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
     int j = 0;
     while (j < 4 && strcmp(k, valid[j])) j++;
     if (j == 4)
-      al_raise(L, STATE(L), "%s: unknown option \"%s\" (valid: retain_graph create_graph allow_unused grad_outputs)", who, k);
+      al_raise(L, STATE(L),
+               "%s: unknown option \"%s\" (valid: retain_graph create_graph allow_unused "
+               "grad_outputs)",
+               who, k);
     lua_pop(L, 1);
   }
-  return (flag(L, i, "retain_graph") ? AL_RETAIN_GRAPH : 0) | (flag(L, i, "create_graph") ? AL_CREATE_GRAPH : 0) |
+  return (flag(L, i, "retain_graph") ? AL_RETAIN_GRAPH : 0) |
+         (flag(L, i, "create_graph") ? AL_CREATE_GRAPH : 0) |
          (flag(L, i, "allow_unused") ? AL_ALLOW_UNUSED : 0);
 }
 
-/* t:backward([gradient], {retain_graph = false, create_graph = false}): adds to the .grad of every leaf t
- * depends on. A tensor of one element needs no gradient argument. */
+/* t:backward([gradient], {retain_graph = false, create_graph = false}): adds to the .grad of
+ * every leaf t depends on. A tensor of one element needs no gradient argument. */
 static int backward(lua_State *L) {
   state *st = STATE(L);
   al_tensor *t = al_check_tensor(L, st, 1, "backward"), *g = al_to_tensor(L, st, 2);
@@ -39,7 +45,8 @@ static int backward(lua_State *L) {
   al_error_clear();
   if (al_backward(1, &t, g ? &g : NULL, 0, NULL, NULL, flags)) {
     const char *m = al_error();
-    return strncmp(m, "backward", 8) ? al_raise(L, st, "backward: %s", m) : al_raise_kernel(L, st);
+    return strncmp(m, "backward", 8) ? al_raise(L, st, "backward: %s", m)
+                                     : al_raise_kernel(L, st);
   }
   return 0;
 }
@@ -48,7 +55,9 @@ static int backward(lua_State *L) {
 static al_tensor **read_tensors(lua_State *L, int i, const char *what, int *n, bool holes) {
   state *st = STATE(L);
   al_tensor *one = al_to_tensor(L, st, i);
-  if (!one && !lua_istable(L, i)) al_raise(L, st, "grad: %s must be a tensor or a list of tensors, got %s", what, luaL_typename(L, i));
+  if (!one && !lua_istable(L, i))
+    al_raise(L, st, "grad: %s must be a tensor or a list of tensors, got %s", what,
+             luaL_typename(L, i));
   if (!holes) *n = one ? 1 : (int)lua_rawlen(L, i);
   al_tensor **v = lua_newuserdata(L, (size_t)(*n + 1) * sizeof *v);
   if (one) {
@@ -58,19 +67,22 @@ static al_tensor **read_tensors(lua_State *L, int i, const char *what, int *n, b
   for (int k = 0; k < *n; k++) {
     lua_rawgeti(L, i, k + 1);
     v[k] = al_to_tensor(L, st, -1);
-    if (!v[k] && !(holes && lua_isnil(L, -1))) al_raise(L, st, "grad: %s[%d] must be a tensor, got %s", what, k + 1, luaL_typename(L, -1));
+    if (!v[k] && !(holes && lua_isnil(L, -1)))
+      al_raise(L, st, "grad: %s[%d] must be a tensor, got %s", what, k + 1,
+               luaL_typename(L, -1));
     lua_pop(L, 1);
   }
   return v;
 }
 
-/* grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused}) -> gradients, one an input;
- * a list for a list. No .grad is touched. */
+/* grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused}) -> gradients,
+ * one an input; a list for a list. No .grad is touched. */
 static int grad(lua_State *L) {
   state *st = STATE(L);
   int nroots, ninputs, flags = read_flags(L, 3, "grad");
   lua_settop(L, 3);
-  al_tensor **roots = read_tensors(L, 1, "outputs", &nroots, false), **inputs = read_tensors(L, 2, "inputs", &ninputs, false), **g = NULL;
+  al_tensor **roots = read_tensors(L, 1, "outputs", &nroots, false),
+            **inputs = read_tensors(L, 2, "inputs", &ninputs, false), **g = NULL;
   if (lua_istable(L, 3)) {
     lua_getfield(L, 3, "grad_outputs");
     if (!lua_isnil(L, -1)) g = read_tensors(L, lua_gettop(L), "grad_outputs", &nroots, true);
@@ -103,7 +115,8 @@ static int grad(lua_State *L) {
   return 1;
 }
 
-/* grad_enabled([on]) -> whether calls are recorded; with an argument, sets it and returns the former state */
+/* grad_enabled([on]) -> whether calls are recorded; with an argument, sets it and returns the
+ * former state */
 static int grad_enabled(lua_State *L) {
   if (lua_isnoneornil(L, 1)) lua_pushboolean(L, al_grad_enabled());
   else lua_pushboolean(L, al_set_grad_enabled(lua_toboolean(L, 1)));
@@ -111,7 +124,8 @@ static int grad_enabled(lua_State *L) {
 }
 
 void al_open_autograd(lua_State *L, int state_index) {
-  static const luaL_Reg functions[] = {{"grad", grad}, {"grad_enabled", grad_enabled}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"grad", grad}, {"grad_enabled", grad_enabled}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"backward", backward}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);
   lua_getfield(L, -1, "methods");

@@ -1,6 +1,7 @@
-/* box.c: tensors as Lua values. One live box a tensor, so that p.grad == p.grad and tables keyed by a tensor
- * work: an op that returns its argument gives the argument's box (call.c), and tensors that C hands out more
- * than once (gradients) are published in a weak table that leads from the tensor to its box. */
+/* box.c: tensors as Lua values. One live box a tensor, so that p.grad == p.grad and tables
+ * keyed by a tensor work: an op that returns its argument gives the argument's box (call.c),
+ * and tensors that C hands out more than once (gradients) are published in a weak table that
+ * leads from the tensor to its box. */
 #include "binding.h"
 
 void al_unlink_box(box *b) {
@@ -87,7 +88,9 @@ al_tensor *al_to_tensor(lua_State *L, state *st, int i) {
   box *b = al_to_box(L, st, i);
   if (!b) return NULL;
   if (!b->t)
-    al_raise(L, st, "this tensor was released when its scope closed: al.keep(t), inside the scope, keeps it");
+    al_raise(L, st,
+             "this tensor was released when its scope closed: al.keep(t), inside the scope, "
+             "keeps it");
   return b->t;
 }
 
@@ -97,10 +100,12 @@ al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who) {
   return t;
 }
 
-/* The net under loops that open no scope: past the limit, one full collection, then twice what lives. */
+/* The net under loops that open no scope: past the limit, one full collection, then twice what
+ * lives. */
 void al_collect_if_over(lua_State *L, state *st) {
   int64_t all = al_live_bytes();
-  if (all <= st->limit / 2 && ++st->calls % 64) return; /* Lua's own heap is asked now and then */
+  if (all <= st->limit / 2 && ++st->calls % 64)
+    return; /* Lua's own heap is asked now and then */
   all += (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
   if (all <= st->limit) return;
   lua_gc(L, LUA_GCCOLLECT, 0);

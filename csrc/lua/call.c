@@ -1,5 +1,5 @@
-/* call.c: the one binding of every op. The op's signature says how to read the arguments, so there is no
- * binding code an op. */
+/* call.c: the one binding of every op. The op's signature says how to read the arguments, so
+ * there is no binding code an op. */
 #include "binding.h"
 #include <string.h>
 
@@ -11,7 +11,8 @@ typedef struct entry {
   char name[]; /* the alias it goes by, with the in-place form's underscore */
 } entry;
 
-/* What parsing leaves for later: plain numbers become tensors once nothing can raise any more. */
+/* What parsing leaves for later: plain numbers become tensors once nothing can raise any more.
+ */
 typedef struct parsed {
   al_call c;
   const char *name;
@@ -20,7 +21,8 @@ typedef struct parsed {
   int64_t integer[AL_MAX_ARGS];
 } parsed;
 
-static int wrong(lua_State *L, const parsed *p, const al_param *param, const char *wanted, int i) {
+static int wrong(lua_State *L, const parsed *p, const al_param *param, const char *wanted,
+                 int i) {
   return al_raise(L, STATE(L), "%s: %s must be %s, got %s", p->name, param->name, wanted,
                   lua_isnoneornil(L, i) ? "nothing" : luaL_typename(L, i));
 }
@@ -44,13 +46,16 @@ static void add_int(lua_State *L, parsed *p, const al_param *param, al_arg *a, i
   int64_t v = 0;
   if (param->kind == AL_K_DIMS) v = read_dim(L, p, param, i);
   else if (!is_integer(L, i, &v)) wrong(L, p, param, "integers", i);
-  if (p->c.pooled == AL_MAX_INTS) al_raise(L, STATE(L), "%s: %s is too long", p->name, param->name);
+  if (p->c.pooled == AL_MAX_INTS)
+    al_raise(L, STATE(L), "%s: %s is too long", p->name, param->name);
   p->c.pool[p->c.pooled++] = v;
   a->ints.n++;
 }
 
-/* One integer, or a table of them; variadic: all integers from i up to `last`. Returns how many values it took. */
-static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i, int last) {
+/* One integer, or a table of them; variadic: all integers from i up to `last`. Returns how many
+ * values it took. */
+static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i,
+                     int last) {
   a->ints.v = p->c.pool + p->c.pooled;
   a->ints.n = 0;
   a->given = true;
@@ -65,7 +70,8 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
   }
   add_int(L, p, param, a, i);
   int took = 1;
-  while (param->variadic && i + took <= last && lua_type(L, i + took) == LUA_TNUMBER) add_int(L, p, param, a, i + took++);
+  while (param->variadic && i + took <= last && lua_type(L, i + took) == LUA_TNUMBER)
+    add_int(L, p, param, a, i + took++);
   return took;
 }
 
@@ -78,7 +84,8 @@ static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a,
     lua_rawgeti(L, i, k + 1);
     v[k] = al_to_tensor(L, STATE(L), -1);
     if (!v[k])
-      al_raise(L, STATE(L), "%s: %s[%d] must be a tensor, got %s", p->name, param->name, k + 1, luaL_typename(L, -1));
+      al_raise(L, STATE(L), "%s: %s[%d] must be a tensor, got %s", p->name, param->name, k + 1,
+               luaL_typename(L, -1));
     lua_pop(L, 1);
   }
   a->ts.v = v;
@@ -129,7 +136,8 @@ static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
     if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, "a string", i);
     a->s = lua_tostring(L, i);
     break;
-  case AL_K_INTS: case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
+  case AL_K_INTS:
+  case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
   case AL_K_DIM: a->i = read_dim(L, p, param, i); break;
   case AL_K_DTYPE: read_dtype(L, p, param, a, i); break;
   case AL_K_RNG:
@@ -160,14 +168,17 @@ static int unknown_option(lua_State *L, const parsed *p, const char *name) {
   }
   luaL_pushresult(&b);
   const char *valid = lua_tostring(L, -1);
-  return *valid ? al_raise(L, STATE(L), "%s: unknown option \"%s\" (valid: %.*s)", p->name, name, (int)strlen(valid) - 1, valid)
-                : al_raise(L, STATE(L), "%s: unknown option \"%s\" (it takes none)", p->name, name);
+  return *valid ? al_raise(L, STATE(L), "%s: unknown option \"%s\" (valid: %.*s)", p->name,
+                           name, (int)strlen(valid) - 1, valid)
+                : al_raise(L, STATE(L), "%s: unknown option \"%s\" (it takes none)", p->name,
+                           name);
 }
 
 static void read_options(lua_State *L, parsed *p, int i) {
   lua_pushnil(L);
   while (lua_next(L, i)) {
-    if (lua_type(L, -2) != LUA_TSTRING) al_raise(L, STATE(L), "%s: options go by name", p->name);
+    if (lua_type(L, -2) != LUA_TSTRING)
+      al_raise(L, STATE(L), "%s: options go by name", p->name);
     const char *name = lua_tostring(L, -2);
     int k = 0, top = lua_gettop(L);
     while (k < p->c.op->nparams && strcmp(p->c.op->param[k].name, name)) k++;
@@ -217,7 +228,8 @@ static void parse(lua_State *L, parsed *p) {
   if (last && is_options(L, last) && !is_wanted_list(L, p, last)) options = last--;
   for (int i = 1; i <= last; k++) {
     if (k == op->nparams || op->param[k].named)
-      al_raise(L, STATE(L), "%s takes at most %d arguments before its options, got %d", p->name, k, last);
+      al_raise(L, STATE(L), "%s takes at most %d arguments before its options, got %d", p->name,
+               k, last);
     if (lua_isnil(L, i) && (op->param[k].optional || op->param[k].has_default)) i++;
     else i += read_value(L, p, k, i, last);
   }
@@ -251,7 +263,8 @@ static int attempt(parsed *p) {
   return failed;
 }
 
-/* Result box b at `at` is empty (nil then), or holds a tensor that has a box already: an argument returned. */
+/* Result box b at `at` is empty (nil then), or holds a tensor that has a box already: an
+ * argument returned. */
 static void settle(lua_State *L, state *st, box *b, int at, int arguments) {
   al_tensor *t = b->t;
   lua_pushnil(L);
@@ -279,7 +292,8 @@ static int run_op(lua_State *L) {
   al_collect_if_over(L, st);
   parse(L, &p);
   if (e->inplace) {
-    if (p.number[0]) al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
+    if (p.number[0])
+      al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
     p.c.into = p.c.a[0].t;
   }
   luaL_checkstack(L, 2 * AL_MAX_OUTS + 4, p.name);
@@ -299,7 +313,8 @@ static int run_op(lua_State *L) {
   return n;
 }
 
-void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called, bool inplace) {
+void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called,
+                bool inplace) {
   size_t n = strlen(called) + 1;
   lua_pushvalue(L, state_index);
   entry *e = lua_newuserdata(L, sizeof *e + n);

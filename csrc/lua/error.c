@@ -1,15 +1,16 @@
-/* error.c: every error carries the script's own line, not one inside the library, and the path of the module
- * it arose in. */
+/* error.c: every error carries the script's own line, not one inside the library, and the path
+ * of the module it arose in. */
 #include "binding.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Pushes "net.body.3: " when a module's call is on the stack, else "". The hook, set by albedo.nn as
- * registry["albedo.path"], turns a module into its dotted path. */
+/* Pushes "net.body.3: " when a module's call is on the stack, else "". The hook, set by
+ * albedo.nn as registry["albedo.path"], turns a module into its dotted path. */
 static void push_path(lua_State *L, int level) {
   lua_Debug ar;
-  lua_getfield(L, LUA_REGISTRYINDEX, "albedo.call"); /* the function every module is called through */
+  lua_getfield(L, LUA_REGISTRYINDEX,
+               "albedo.call"); /* the function every module is called through */
   int call = lua_gettop(L);
   for (; !lua_isnil(L, call) && lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "f", &ar);

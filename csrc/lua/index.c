@@ -1,7 +1,7 @@
 /* index.c: t[...] in all its forms, reading and writing.
  *   t[2]  t[-1]                 a part along the first dim
- *   t[{ {1, 3}, {}, -1 }]       a list, one entry a dim: integer, {from, to, step}, {} for all, index tensor
- *   t["1:3, :, -1"]             the same as text; both ends included; "..." fills up
+ *   t[{ {1, 3}, {}, -1 }]       a list, one entry a dim: integer, {from, to, step}, {} for all,
+ * index tensor t["1:3, :, -1"]             the same as text; both ends included; "..." fills up
  *   t[mask]  t[index]           a bool tensor, positions
  *   t.shape  t:relu()           fields and methods */
 #include "../op/index.h"
@@ -14,19 +14,22 @@ enum { UP_STATE = 1, UP_METHODS, UP_FIELDS };
 
 typedef struct pick {
   al_range r[AL_MAX_DIMS];
-  int n;                /* dims covered by r */
-  al_tensor *index;     /* an index tensor or mask among the entries, or NULL */
-  int index_at;         /* the dim of the sliced tensor it applies to */
+  int n;            /* dims covered by r */
+  al_tensor *index; /* an index tensor or mask among the entries, or NULL */
+  int index_at;     /* the dim of the sliced tensor it applies to */
 } pick;
 
 /* Position i (from 1, or from the end) of a dim of size n, from 0. */
 static int64_t position(lua_State *L, const al_tensor *t, int d, int64_t i) {
-  if (d >= t->ndim) al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, d + 1);
+  if (d >= t->ndim)
+    al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, d + 1);
   int64_t n = t->shape[d], at = i > 0 ? i - 1 : i + n;
-  if (i == 0) al_raise(L, STATE(L), "index: indices and labels count from 1, got 0 for dim %d", d + 1);
+  if (i == 0)
+    al_raise(L, STATE(L), "index: indices and labels count from 1, got 0 for dim %d", d + 1);
   if (at < 0 || at >= n)
-    al_raise(L, STATE(L), "index: %lld is out of range for dim %d of size %lld (t: %s %s)", (long long)i, d + 1,
-             (long long)n, al_shape_text(t->ndim, t->shape), al_dtype_name((al_dtype)t->dtype));
+    al_raise(L, STATE(L), "index: %lld is out of range for dim %d of size %lld (t: %s %s)",
+             (long long)i, d + 1, (long long)n, al_shape_text(t->ndim, t->shape),
+             al_dtype_name((al_dtype)t->dtype));
   return at;
 }
 
@@ -34,10 +37,12 @@ static al_range single(lua_State *L, const al_tensor *t, int d, int64_t i) {
   return (al_range){.start = position(L, t, d, i), .step = 1, .count = 1, .drop = true};
 }
 
-/* From a to b, both included, by step; an end may be absent (has = false). An empty range is fine; ends are
- * clipped to the dim as PyTorch clips them. */
-static al_range range(lua_State *L, const al_tensor *t, int d, bool has_a, int64_t a, bool has_b, int64_t b, int64_t step) {
-  if (d >= t->ndim) al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, d + 1);
+/* From a to b, both included, by step; an end may be absent (has = false). An empty range is
+ * fine; ends are clipped to the dim as PyTorch clips them. */
+static al_range range(lua_State *L, const al_tensor *t, int d, bool has_a, int64_t a,
+                      bool has_b, int64_t b, int64_t step) {
+  if (d >= t->ndim)
+    al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, d + 1);
   if (step == 0) al_raise(L, STATE(L), "index: the step of a range is 0 (dim %d)", d + 1);
   if ((has_a && a == 0) || (has_b && b == 0))
     al_raise(L, STATE(L), "index: indices and labels count from 1, got 0 for dim %d", d + 1);
@@ -57,7 +62,9 @@ static al_range range(lua_State *L, const al_tensor *t, int d, bool has_a, int64
   return r;
 }
 
-static al_range whole(const al_tensor *t, int d) { return (al_range){.step = 1, .count = t->shape[d]}; }
+static al_range whole(const al_tensor *t, int d) {
+  return (al_range){.step = 1, .count = t->shape[d]};
+}
 
 /* ---- text ---- */
 static const char *skip(const char *s) {
@@ -98,9 +105,11 @@ static void parse_text(lua_State *L, const al_tensor *t, pick *p, const char *s)
   for (const char *q = s; *q; q++) commas += *q == ',';
   for (s = skip(s); *s;) {
     if (p->n >= t->ndim && strncmp(s, "...", 3))
-      al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, p->n + 1);
+      al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim,
+               p->n + 1);
     if (!strncmp(s, "...", 3)) {
-      for (int fill = t->ndim - commas; fill > 0 && p->n < t->ndim; fill--, p->n++) p->r[p->n] = whole(t, p->n);
+      for (int fill = t->ndim - commas; fill > 0 && p->n < t->ndim; fill--, p->n++)
+        p->r[p->n] = whole(t, p->n);
       s = skip(s + 3);
     } else {
       parse_entry(L, t, p, &s);
@@ -125,7 +134,8 @@ static bool integer_at(lua_State *L, int i, int k, int64_t *v) {
 static void parse_list(lua_State *L, const al_tensor *t, pick *p, int i) {
   int n = (int)lua_rawlen(L, i);
   for (int k = 1; k <= n; k++) {
-    if (p->n >= t->ndim) al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, n);
+    if (p->n >= t->ndim)
+      al_raise(L, STATE(L), "index: a tensor of %d dims is given %d indices", t->ndim, n);
     lua_rawgeti(L, i, k);
     int at = lua_gettop(L), ok;
     int64_t a = 0, b = 0, step = 1;
@@ -136,7 +146,8 @@ static void parse_list(lua_State *L, const al_tensor *t, pick *p, int i) {
     } else if (lua_istable(L, at)) {
       bool has_a = integer_at(L, at, 1, &a), has_b = integer_at(L, at, 2, &b);
       if (!integer_at(L, at, 3, &step)) step = 1;
-      if (has_a && !has_b && lua_rawlen(L, at) == 1) b = a, has_b = true; /* {k}: one entry, the dim stays */
+      if (has_a && !has_b && lua_rawlen(L, at) == 1)
+        b = a, has_b = true; /* {k}: one entry, the dim stays */
       p->r[p->n] = range(L, t, p->n, has_a, a, has_b, b, step);
     } else if (al_to_tensor(L, STATE(L), at)) {
       if (p->index) al_raise(L, STATE(L), "index: only one index tensor may stand in a list");
@@ -145,7 +156,8 @@ static void parse_list(lua_State *L, const al_tensor *t, pick *p, int i) {
       for (int d = 0; d < p->n; d++) p->index_at += !p->r[d].drop;
       p->r[p->n] = whole(t, p->n);
     } else {
-      al_raise(L, STATE(L), "index: entry %d is a %s; integer, {from, to, step}, {} or tensor is wanted", k,
+      al_raise(L, STATE(L),
+               "index: entry %d is a %s; integer, {from, to, step}, {} or tensor is wanted", k,
                luaL_typename(L, at));
     }
     p->n++;
@@ -161,7 +173,9 @@ static void parse_key(lua_State *L, const al_tensor *t, pick *p) {
   case LUA_TNUMBER: {
     int64_t i = lua_tointegerx(L, 2, &ok);
     if (!ok) al_raise(L, STATE(L), "index: %f is not an integer", lua_tonumber(L, 2));
-    if (!t->ndim) al_raise(L, STATE(L), "index: a 0-dim tensor has no elements to index; its value is t:item()");
+    if (!t->ndim)
+      al_raise(L, STATE(L),
+               "index: a 0-dim tensor has no elements to index; its value is t:item()");
     p->r[p->n++] = single(L, t, 0, i);
     return;
   }
@@ -169,7 +183,8 @@ static void parse_key(lua_State *L, const al_tensor *t, pick *p) {
   case LUA_TTABLE: parse_list(L, t, p, 2); return;
   default:
     p->index = al_to_tensor(L, STATE(L), 2);
-    if (!p->index) al_raise(L, STATE(L), "index: a tensor is indexed by %s", luaL_typename(L, 2));
+    if (!p->index)
+      al_raise(L, STATE(L), "index: a tensor is indexed by %s", luaL_typename(L, 2));
   }
 }
 
@@ -177,9 +192,8 @@ static al_tensor *read_pick(al_tensor *t, const pick *p) {
   al_tensor *x = p->n ? al_slice(t, p->r, p->n) : t;
   if (!x || !p->index) return x;
   return p->index->dtype == AL_BOOL && !p->n ? al_index_mask(x, p->index)
-         : p->index->dtype == AL_BOOL
-             ? al_null("index: a mask stands alone, as t[mask]")
-             : al_index_tensor(x, p->index_at, p->index);
+         : p->index->dtype == AL_BOOL        ? al_null("index: a mask stands alone, as t[mask]")
+                                             : al_index_tensor(x, p->index_at, p->index);
 }
 
 /* A field or method named by the string at 2; false when there is none. */
@@ -210,7 +224,8 @@ int al_tensor_index(lua_State *L) {
   if (lua_type(L, 2) == LUA_TSTRING) {
     if (named(L)) return 1;
     if (is_name(lua_tostring(L, 2))) {
-      lua_getfield(L, lua_upvalueindex(UP_FIELDS), "__missing"); /* Lua side: raises, with a suggestion */
+      lua_getfield(L, lua_upvalueindex(UP_FIELDS),
+                   "__missing"); /* Lua side: raises, with a suggestion */
       if (lua_isfunction(L, -1)) {
         lua_pushvalue(L, 2);
         lua_call(L, 1, 1);
@@ -222,7 +237,8 @@ int al_tensor_index(lua_State *L) {
   al_tensor *t = al_check_tensor(L, st, 1, "index");
   int64_t i;
   int ok = 0;
-  if (lua_type(L, 2) == LUA_TNUMBER && (i = lua_tointegerx(L, 2, &ok), ok) && t->ndim && i == t->shape[0] + 1)
+  if (lua_type(L, 2) == LUA_TNUMBER && (i = lua_tointegerx(L, 2, &ok), ok) && t->ndim &&
+      i == t->shape[0] + 1)
     return lua_pushnil(L), 1; /* so that ipairs ends */
   pick p;
   parse_key(L, t, &p);
@@ -260,11 +276,14 @@ int al_tensor_newindex(lua_State *L) {
   al_tensor *value = al_to_tensor(L, st, 3);
   int type = lua_type(L, 3);
   if (!value && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-    return al_raise(L, st, "index: a tensor or a number is assigned, got %s", luaL_typename(L, 3));
+    return al_raise(L, st, "index: a tensor or a number is assigned, got %s",
+                    luaL_typename(L, 3));
   al_frame f;
   al_frame_open(&f);
   if (type == LUA_TBOOLEAN) value = al_integer(lua_toboolean(L, 3));
-  else if (type == LUA_TNUMBER) value = lua_isinteger(L, 3) ? al_integer(lua_tointeger(L, 3)) : al_number(lua_tonumber(L, 3));
+  else if (type == LUA_TNUMBER)
+    value =
+        lua_isinteger(L, 3) ? al_integer(lua_tointeger(L, 3)) : al_number(lua_tonumber(L, 3));
   int failed = value ? write_pick(t, &p, value) : -1;
   al_frame_close(&f);
   return failed ? al_raise_kernel(L, st) : 0;

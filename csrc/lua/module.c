@@ -1,5 +1,6 @@
-/* module.c: require "albedo". Builds the table of native functions and hands it to lua/albedo/init.lua, which
- * returns the module scripts see. Opening again in the same Lua state (busted does) reuses the state. */
+/* module.c: require "albedo". Builds the table of native functions and hands it to
+ * lua/albedo/init.lua, which returns the module scripts see. Opening again in the same Lua
+ * state (busted does) reuses the state. */
 #define _GNU_SOURCE
 #include "binding.h"
 #include <dlfcn.h>
@@ -17,9 +18,11 @@ void al_set_functions(lua_State *L, int state_index, const luaL_Reg *r) {
   luaL_setfuncs(L, r, 1);
 }
 
-/* Where this .so lies decides where its Lua files are: beside it, or where make install puts them. */
+/* Where this .so lies decides where its Lua files are: beside it, or where make install puts
+ * them. */
 static int find_libdir(lua_State *L, char *out, size_t size) {
-  static const char *const places[] = {"lua/albedo", "../../../share/lua/5.4/albedo", "../../../../share/lua/5.4/albedo"};
+  static const char *const places[] = {"lua/albedo", "../../../share/lua/5.4/albedo",
+                                       "../../../../share/lua/5.4/albedo"};
   char so[PATH_MAX], init[PATH_MAX + 64], found[PATH_MAX];
   Dl_info info;
   if (!dladdr((void *)find_libdir, &info) || !info.dli_fname || !realpath(info.dli_fname, so))
@@ -75,7 +78,8 @@ __attribute__((visibility("default"))) int luaopen_albedo(lua_State *L) {
   return 1;
 }
 
-/* require "albedo.nn" before require "albedo": Lua finds albedo.so for it and asks for these. */
+/* require "albedo.nn" before require "albedo": Lua finds albedo.so for it and asks for these.
+ */
 static int open_part(lua_State *L, const char *name) {
   lua_getglobal(L, "require");
   lua_pushvalue(L, -1);
@@ -84,10 +88,14 @@ static int open_part(lua_State *L, const char *name) {
   lua_getfield(L, -1, name);
   return 1;
 }
-#define PART(name)                                                                                 \
-  __attribute__((visibility("default"))) int luaopen_albedo_##name(lua_State *L) { return open_part(L, #name); }
-int luaopen_albedo_nn(lua_State *), luaopen_albedo_optim(lua_State *), luaopen_albedo_data(lua_State *),
-    luaopen_albedo_image(lua_State *), luaopen_albedo_metrics(lua_State *), luaopen_albedo_models(lua_State *),
-    luaopen_albedo_lab(lua_State *), luaopen_albedo_json(lua_State *), luaopen_albedo_plot(lua_State *),
-    luaopen_albedo(lua_State *);
-PART(nn) PART(optim) PART(data) PART(image) PART(metrics) PART(models) PART(lab) PART(json) PART(plot)
+#define PART(name)                                                                 \
+  __attribute__((visibility("default"))) int luaopen_albedo_##name(lua_State *L) { \
+    return open_part(L, #name);                                                    \
+  }
+int luaopen_albedo_nn(lua_State *), luaopen_albedo_optim(lua_State *),
+    luaopen_albedo_data(lua_State *), luaopen_albedo_image(lua_State *),
+    luaopen_albedo_metrics(lua_State *), luaopen_albedo_models(lua_State *),
+    luaopen_albedo_lab(lua_State *), luaopen_albedo_json(lua_State *),
+    luaopen_albedo_plot(lua_State *), luaopen_albedo(lua_State *);
+PART(nn)
+PART(optim) PART(data) PART(image) PART(metrics) PART(models) PART(lab) PART(json) PART(plot)

@@ -1,5 +1,6 @@
-/* scope.c: scopes release tensors at a known point. Each coroutine has a stack of its own; an abandoned
- * coroutine's scopes close when it is collected. A scope knows its boxes by a ring of weak links. */
+/* scope.c: scopes release tensors at a known point. Each coroutine has a stack of its own; an
+ * abandoned coroutine's scopes close when it is collected. A scope knows its boxes by a ring of
+ * weak links. */
 #include "binding.h"
 
 static const char META[] = "albedo.scope";
@@ -91,7 +92,8 @@ static void link_box(box *b, scope *s) {
   b->next->prev = b->prev->next = b;
 }
 
-/* Moves the tensors in the value at `i` outward: one scope, or out of all. Tables are walked once each. */
+/* Moves the tensors in the value at `i` outward: one scope, or out of all. Tables are walked
+ * once each. */
 static void move(lua_State *L, state *st, int i, bool all, int seen) {
   box *b = al_to_box(L, st, i);
   if (b) {
@@ -139,11 +141,13 @@ void al_open_scopes(lua_State *L, state *st, int self) {
   lua_setmetatable(L, -2);
   st->threads = luaL_ref(L, LUA_REGISTRYINDEX);
   luaL_newmetatable(L, META);
-  static const luaL_Reg methods[] = {{"close", scope_close}, {"__close", scope_close}, {"__gc", scope_collect}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"close", scope_close}, {"__close", scope_close}, {"__gc", scope_collect}, {NULL, NULL}};
   al_set_functions(L, self, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
-  static const luaL_Reg functions[] = {{"scope_open", scope_open}, {"keep", keep}, {"hold", hold}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"scope_open", scope_open}, {"keep", keep}, {"hold", hold}, {NULL, NULL}};
   al_set_functions(L, self, functions);
 }

@@ -30,10 +30,19 @@ static int memory(lua_State *L) {
   return 1;
 }
 
-static int memory_trim(lua_State *L) { (void)L; al_memory_trim(); return 0; }
-static int memory_reset_peak(lua_State *L) { (void)L; al_memory_reset_peak(); return 0; }
+static int memory_trim(lua_State *L) {
+  (void)L;
+  al_memory_trim();
+  return 0;
+}
+static int memory_reset_peak(lua_State *L) {
+  (void)L;
+  al_memory_reset_peak();
+  return 0;
+}
 
-/* memory_limit([slack bytes]) -> former: how much may be made beyond what lived after the last collection */
+/* memory_limit([slack bytes]) -> former: how much may be made beyond what lived after the last
+ * collection */
 static int memory_limit(lua_State *L) {
   state *st = STATE(L);
   int64_t former = st->slack;
@@ -54,7 +63,8 @@ static int fault_after(lua_State *L) {
 static int threads(lua_State *L) {
   if (!lua_isnoneornil(L, 1)) {
     int64_t n = luaL_checkinteger(L, 1);
-    if (n < 1 || n > 1024) return al_raise(L, STATE(L), "threads: 1 to 1024, got %lld", (long long)n);
+    if (n < 1 || n > 1024)
+      return al_raise(L, STATE(L), "threads: 1 to 1024, got %lld", (long long)n);
     al_set_threads((int)n);
   }
   lua_pushinteger(L, al_threads());
@@ -80,7 +90,8 @@ static int generator(lua_State *L) {
   return 1;
 }
 
-/* generator:state([{key, counter}]) -> {key, counter}; without a generator, the default stream */
+/* generator:state([{key, counter}]) -> {key, counter}; without a generator, the default stream
+ */
 static int rng_state(lua_State *L) {
   al_rng *r = luaL_testudata(L, 1, "albedo.generator");
   int i = r ? 2 : 1;
@@ -112,7 +123,8 @@ static void set_flag(lua_State *L, const char *name, bool on) {
 }
 
 static void push_params(lua_State *L, const al_op *op) {
-  static const char *const kinds[] = {"tensor", "tensors", "int", "num", "bool", "str", "ints", "dim", "dims", "dtype", "rng"};
+  static const char *const kinds[] = {"tensor", "tensors", "int",  "num",   "bool", "str",
+                                      "ints",   "dim",     "dims", "dtype", "rng"};
   lua_createtable(L, op->nparams, 0);
   for (int k = 0; k < op->nparams; k++) {
     const al_param *p = &op->param[k];
@@ -127,7 +139,8 @@ static void push_params(lua_State *L, const al_op *op) {
   }
 }
 
-/* registry() -> list of {name, signature, doc, sample, alias, params, outputs, differentiable, inplace, random, view, hidden} */
+/* registry() -> list of {name, signature, doc, sample, alias, params, outputs, differentiable,
+ * inplace, random, view, hidden} */
 static int registry(lua_State *L) {
   lua_createtable(L, al_op_count(), 0);
   for (int i = 0; i < al_op_count(); i++) {
@@ -154,11 +167,13 @@ static int registry(lua_State *L) {
 /* ---- plugins ---- */
 typedef void (*plugin_ops)(al_op *const **first, al_op *const **last);
 
-/* plugin(name) -> table of its functions. Opens native/NAME.so beside the Lua files, at first use. */
+/* plugin(name) -> table of its functions. Opens native/NAME.so beside the Lua files, at first
+ * use. */
 static int plugin(lua_State *L) {
   state *st = STATE(L);
   const char *name = luaL_checkstring(L, 1);
-  if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name)) return al_raise(L, st, "plugin: \"%s\" is no name", name);
+  if (strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(name))
+    return al_raise(L, st, "plugin: \"%s\" is no name", name);
   lua_pushfstring(L, "%s/native/%s.so", st->libdir, name);
   void *so = dlopen(lua_tostring(L, -1), RTLD_NOW | RTLD_LOCAL);
   if (!so) return al_raise(L, st, "plugin %s cannot be opened: %s", name, dlerror());
@@ -190,7 +205,8 @@ static int wall_clock(lua_State *L) {
   return lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec), 1;
 }
 
-/* set_hook(name, value): "call" = the function modules are called through, "path" = module -> dotted path */
+/* set_hook(name, value): "call" = the function modules are called through, "path" = module ->
+ * dotted path */
 static int set_hook(lua_State *L) {
   lua_pushfstring(L, "albedo.%s", luaL_checkstring(L, 1));
   lua_pushvalue(L, 2);
@@ -202,10 +218,22 @@ static int set_hook(lua_State *L) {
 static int raise(lua_State *L) { return al_raise(L, STATE(L), "%s", luaL_checkstring(L, 1)); }
 
 void al_open_system(lua_State *L, int state_index) {
-  static const luaL_Reg functions[] = {
-      {"memory", memory}, {"memory_trim", memory_trim}, {"memory_reset_peak", memory_reset_peak}, {"memory_limit", memory_limit},
-      {"fault_after", fault_after}, {"threads", threads}, {"seed", seed}, {"generator", generator}, {"rng_state", rng_state},
-      {"registry", registry}, {"plugin", plugin}, {"system", system_info}, {"set_hook", set_hook}, {"raise", raise}, {"clock", wall_clock}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"memory", memory},
+                                       {"memory_trim", memory_trim},
+                                       {"memory_reset_peak", memory_reset_peak},
+                                       {"memory_limit", memory_limit},
+                                       {"fault_after", fault_after},
+                                       {"threads", threads},
+                                       {"seed", seed},
+                                       {"generator", generator},
+                                       {"rng_state", rng_state},
+                                       {"registry", registry},
+                                       {"plugin", plugin},
+                                       {"system", system_info},
+                                       {"set_hook", set_hook},
+                                       {"raise", raise},
+                                       {"clock", wall_clock},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);
   if (luaL_newmetatable(L, "albedo.generator")) {

@@ -3,12 +3,16 @@
 #include <string.h>
 
 /* ---- options of a trailing table: dtype, requires_grad ---- */
-typedef struct making { int dtype; bool requires_grad; } making;
+typedef struct making {
+  int dtype;
+  bool requires_grad;
+} making;
 
 static making read_making(lua_State *L, int i, const char *who) {
   making m = {.dtype = -1};
   if (lua_isnoneornil(L, i)) return m;
-  if (!lua_istable(L, i)) al_raise(L, STATE(L), "%s: options are a table, got %s", who, luaL_typename(L, i));
+  if (!lua_istable(L, i))
+    al_raise(L, STATE(L), "%s: options are a table, got %s", who, luaL_typename(L, i));
   lua_pushnil(L);
   while (lua_next(L, i)) {
     const char *k = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
@@ -18,7 +22,8 @@ static making read_making(lua_State *L, int i, const char *who) {
     } else if (!strcmp(k, "requires_grad") && lua_isboolean(L, -1)) {
       m.requires_grad = lua_toboolean(L, -1);
     } else {
-      al_raise(L, STATE(L), "%s: unknown option or value \"%s\" (valid: dtype, requires_grad)", who, k);
+      al_raise(L, STATE(L), "%s: unknown option or value \"%s\" (valid: dtype, requires_grad)",
+               who, k);
     }
     lua_pop(L, 1);
   }
@@ -26,12 +31,14 @@ static making read_making(lua_State *L, int i, const char *who) {
 }
 
 /* ---- from Lua ---- */
-/* The shape of the nested table at i, along its first elements. Leaves the first leaf on top. */
+/* The shape of the nested table at i, along its first elements. Leaves the first leaf on top.
+ */
 static int shape_of(lua_State *L, int i, int64_t *shape) {
   int n = 0;
   lua_pushvalue(L, i);
   while (lua_istable(L, -1)) {
-    if (n == AL_MAX_DIMS) al_raise(L, STATE(L), "tensor: tables nest deeper than %d dims", AL_MAX_DIMS);
+    if (n == AL_MAX_DIMS)
+      al_raise(L, STATE(L), "tensor: tables nest deeper than %d dims", AL_MAX_DIMS);
     shape[n++] = (int64_t)lua_rawlen(L, -1);
     lua_rawgeti(L, -1, 1);
     lua_remove(L, -2);
@@ -45,8 +52,11 @@ static void fill_leaf(lua_State *L, al_tensor *t, int64_t *at) {
   int type = lua_type(L, -1);
   if (type == LUA_TBOOLEAN) al_set_int(t, (*at)++, lua_toboolean(L, -1));
   else if (type != LUA_TNUMBER)
-    al_raise(L, STATE(L), type == LUA_TTABLE ? "tensor: the table is ragged: a table stands where numbers do (element %lld)"
-             : "tensor: element %lld is no number", (long long)*at + 1);
+    al_raise(L, STATE(L),
+             type == LUA_TTABLE
+                 ? "tensor: the table is ragged: a table stands where numbers do (element %lld)"
+                 : "tensor: element %lld is no number",
+             (long long)*at + 1);
   else if (lua_isinteger(L, -1)) al_set_int(t, (*at)++, lua_tointeger(L, -1));
   else al_set(t, (*at)++, lua_tonumber(L, -1));
 }
@@ -58,8 +68,10 @@ static void fill(lua_State *L, al_tensor *t, int d, int64_t *at) {
     return;
   }
   if (!lua_istable(L, -1) || (int64_t)lua_rawlen(L, -1) != t->shape[d])
-    al_raise(L, STATE(L), "tensor: the table is ragged: dim %d has %lld entries in one row and %lld in another", d + 1,
-             (long long)t->shape[d], lua_istable(L, -1) ? (long long)lua_rawlen(L, -1) : 1LL);
+    al_raise(
+        L, STATE(L),
+        "tensor: the table is ragged: dim %d has %lld entries in one row and %lld in another",
+        d + 1, (long long)t->shape[d], lua_istable(L, -1) ? (long long)lua_rawlen(L, -1) : 1LL);
   luaL_checkstack(L, 4, "tensor");
   for (int64_t k = 1; k <= t->shape[d]; k++) {
     lua_rawgeti(L, -1, k);
@@ -68,20 +80,24 @@ static void fill(lua_State *L, al_tensor *t, int d, int64_t *at) {
   }
 }
 
-/* tensor(value, {dtype = "float32", requires_grad = false}): a number, a boolean, a regular nest of tables of
- * them, or a tensor (copied). Booleans give bool, numbers float32. */
+/* tensor(value, {dtype = "float32", requires_grad = false}): a number, a boolean, a regular
+ * nest of tables of them, or a tensor (copied). Booleans give bool, numbers float32. */
 static int tensor(lua_State *L) {
   state *st = STATE(L);
   making m = read_making(L, 2, "tensor");
   int64_t shape[AL_MAX_DIMS], at = 0;
   al_tensor *source = al_to_tensor(L, st, 1), *t;
   int n = source ? 0 : shape_of(L, 1, shape);
-  if (!source && lua_isnoneornil(L, 1)) return al_raise(L, st, "tensor: a table, a number or a tensor is wanted, got nothing");
-  if (m.dtype < 0) m.dtype = source ? source->dtype : lua_isboolean(L, -1) ? AL_BOOL : AL_FLOAT32;
-  if (m.requires_grad && !al_is_float(m.dtype)) return al_raise(L, st, "tensor: only floating tensors have gradients");
+  if (!source && lua_isnoneornil(L, 1))
+    return al_raise(L, st, "tensor: a table, a number or a tensor is wanted, got nothing");
+  if (m.dtype < 0)
+    m.dtype = source ? source->dtype : lua_isboolean(L, -1) ? AL_BOOL : AL_FLOAT32;
+  if (m.requires_grad && !al_is_float(m.dtype))
+    return al_raise(L, st, "tensor: only floating tensors have gradients");
   al_collect_if_over(L, st);
   box *b = al_push_box(L, st);
-  t = source ? al_fresh_contiguous(source, (al_dtype)m.dtype) : al_empty((al_dtype)m.dtype, n, shape);
+  t = source ? al_fresh_contiguous(source, (al_dtype)m.dtype)
+             : al_empty((al_dtype)m.dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
   t->requires_grad = m.requires_grad;
   al_fill_box(b, t);
@@ -103,8 +119,8 @@ static void push_element(lua_State *L, const al_tensor *t, int64_t offset) {
 static int item(lua_State *L) {
   al_tensor *t = al_check_tensor(L, STATE(L), 1, "item");
   if (al_numel(t) != 1)
-    return al_raise(L, STATE(L), "item: one element is wanted (t: %s %s)", al_shape_text(t->ndim, t->shape),
-                    al_dtype_name((al_dtype)t->dtype));
+    return al_raise(L, STATE(L), "item: one element is wanted (t: %s %s)",
+                    al_shape_text(t->ndim, t->shape), al_dtype_name((al_dtype)t->dtype));
   push_element(L, t, 0);
   return 1;
 }
@@ -128,7 +144,8 @@ static int totable(lua_State *L) {
   return 1;
 }
 
-/* t:tostring_bytes() -> the elements' bytes, contiguous; al.from_bytes(s, dtype, shape) reads them */
+/* t:tostring_bytes() -> the elements' bytes, contiguous; al.from_bytes(s, dtype, shape) reads
+ * them */
 static int bytes(lua_State *L) {
   state *st = STATE(L);
   al_tensor *t = al_check_tensor(L, st, 1, "bytes");
@@ -136,7 +153,8 @@ static int bytes(lua_State *L) {
   al_tensor *dense = al_fresh_contiguous(t, (al_dtype)t->dtype);
   if (!dense) return al_raise_kernel(L, st);
   al_fill_box(b, dense);
-  lua_pushlstring(L, al_data(dense), (size_t)al_numel(dense) * al_dtype_size((al_dtype)dense->dtype));
+  lua_pushlstring(L, al_data(dense),
+                  (size_t)al_numel(dense) * al_dtype_size((al_dtype)dense->dtype));
   return 1;
 }
 
@@ -149,7 +167,8 @@ static int from_bytes(lua_State *L) {
   if (dtype < 0) return al_raise(L, st, "from_bytes: %s", al_error());
   if (lua_istable(L, 3)) {
     n = (int)lua_rawlen(L, 3);
-    if (n > AL_MAX_DIMS) return al_raise(L, st, "from_bytes: at most %d dims are possible", AL_MAX_DIMS);
+    if (n > AL_MAX_DIMS)
+      return al_raise(L, st, "from_bytes: at most %d dims are possible", AL_MAX_DIMS);
     for (int d = 0; d < n; d++) {
       lua_rawgeti(L, 3, d + 1);
       shape[d] = luaL_checkinteger(L, -1);
@@ -162,8 +181,8 @@ static int from_bytes(lua_State *L) {
   if (!t) return al_raise_kernel(L, st);
   al_fill_box(b, t);
   if (len != (size_t)al_numel(t) * al_dtype_size((al_dtype)dtype))
-    return al_raise(L, st, "from_bytes: %lld bytes do not make a tensor of %s %s", (long long)len,
-                    al_shape_text(n, shape), al_dtype_name((al_dtype)dtype));
+    return al_raise(L, st, "from_bytes: %lld bytes do not make a tensor of %s %s",
+                    (long long)len, al_shape_text(n, shape), al_dtype_name((al_dtype)dtype));
   memcpy(al_data(t), s, len);
   return 1;
 }
@@ -178,16 +197,32 @@ static int push_dims(lua_State *L, const int64_t *v, int n) {
   return 1;
 }
 
-static al_tensor *self(lua_State *L, const char *who) { return al_check_tensor(L, STATE(L), 1, who); }
-static int f_shape(lua_State *L) { al_tensor *t = self(L, "shape"); return push_dims(L, t->shape, t->ndim); }
-static int m_stride(lua_State *L) { al_tensor *t = self(L, "stride"); return push_dims(L, t->stride, t->ndim); }
-static int f_dtype(lua_State *L) { return lua_pushstring(L, al_dtype_name((al_dtype)self(L, "dtype")->dtype)), 1; }
+static al_tensor *self(lua_State *L, const char *who) {
+  return al_check_tensor(L, STATE(L), 1, who);
+}
+static int f_shape(lua_State *L) {
+  al_tensor *t = self(L, "shape");
+  return push_dims(L, t->shape, t->ndim);
+}
+static int m_stride(lua_State *L) {
+  al_tensor *t = self(L, "stride");
+  return push_dims(L, t->stride, t->ndim);
+}
+static int f_dtype(lua_State *L) {
+  return lua_pushstring(L, al_dtype_name((al_dtype)self(L, "dtype")->dtype)), 1;
+}
 static int f_ndim(lua_State *L) { return lua_pushinteger(L, self(L, "ndim")->ndim), 1; }
-static int f_requires_grad(lua_State *L) { return lua_pushboolean(L, self(L, "requires_grad")->requires_grad), 1; }
+static int f_requires_grad(lua_State *L) {
+  return lua_pushboolean(L, self(L, "requires_grad")->requires_grad), 1;
+}
 static int f_is_leaf(lua_State *L) { return lua_pushboolean(L, !self(L, "is_leaf")->node), 1; }
 static int m_numel(lua_State *L) { return lua_pushinteger(L, al_numel(self(L, "numel"))), 1; }
-static int m_is_contiguous(lua_State *L) { return lua_pushboolean(L, al_is_contiguous(self(L, "is_contiguous"))), 1; }
-static int m_data_ptr(lua_State *L) { return lua_pushlightuserdata(L, al_data(self(L, "data_ptr"))), 1; }
+static int m_is_contiguous(lua_State *L) {
+  return lua_pushboolean(L, al_is_contiguous(self(L, "is_contiguous"))), 1;
+}
+static int m_data_ptr(lua_State *L) {
+  return lua_pushlightuserdata(L, al_data(self(L, "data_ptr"))), 1;
+}
 
 static int f_grad(lua_State *L) {
   al_tensor *t = self(L, "grad");
@@ -226,18 +261,26 @@ static int set_field(lua_State *L) {
   al_tensor *t = self(L, "index");
   const char *name = lua_tostring(L, 2);
   if (!strcmp(name, "requires_grad")) {
-    if (!lua_isboolean(L, 3)) return al_raise(L, st, "requires_grad must be true or false, got %s", luaL_typename(L, 3));
+    if (!lua_isboolean(L, 3))
+      return al_raise(L, st, "requires_grad must be true or false, got %s",
+                      luaL_typename(L, 3));
     if (lua_toboolean(L, 3) && !al_is_float(t->dtype))
-      return al_raise(L, st, "only floating tensors have gradients (t: %s)", al_dtype_name((al_dtype)t->dtype));
-    if (t->node) return al_raise(L, st, "requires_grad of a computed tensor is set by its inputs; t:detach() cuts it off");
+      return al_raise(L, st, "only floating tensors have gradients (t: %s)",
+                      al_dtype_name((al_dtype)t->dtype));
+    if (t->node)
+      return al_raise(
+          L, st,
+          "requires_grad of a computed tensor is set by its inputs; t:detach() cuts it off");
     t->requires_grad = lua_toboolean(L, 3);
     return 0;
   }
   if (!strcmp(name, "grad")) {
     al_tensor *g = al_to_tensor(L, st, 3);
-    if (!g && !lua_isnil(L, 3)) return al_raise(L, st, "grad must be a tensor or nil, got %s", luaL_typename(L, 3));
+    if (!g && !lua_isnil(L, 3))
+      return al_raise(L, st, "grad must be a tensor or nil, got %s", luaL_typename(L, 3));
     if (g && (!al_same_shape(g, t) || g->dtype != t->dtype))
-      return al_raise(L, st, "grad has shape %s, the tensor %s", al_shape_text(g->ndim, g->shape), al_shape_text(t->ndim, t->shape));
+      return al_raise(L, st, "grad has shape %s, the tensor %s",
+                      al_shape_text(g->ndim, g->shape), al_shape_text(t->ndim, t->shape));
     al_publish_box(L, st, 3);
     al_tensor *former = t->grad;
     t->grad = al_ref(g);
@@ -248,7 +291,9 @@ static int set_field(lua_State *L) {
 }
 
 /* istensor(v) -> boolean */
-static int istensor(lua_State *L) { return lua_pushboolean(L, al_to_box(L, STATE(L), 1) != NULL), 1; }
+static int istensor(lua_State *L) {
+  return lua_pushboolean(L, al_to_box(L, STATE(L), 1) != NULL), 1;
+}
 
 /* alive(t) -> false once its scope released it */
 static int alive(lua_State *L) {
@@ -257,11 +302,24 @@ static int alive(lua_State *L) {
 }
 
 void al_open_tensor(lua_State *L, int state_index) {
-  static const luaL_Reg functions[] = {{"tensor", tensor}, {"from_bytes", from_bytes}, {"is_tensor", istensor}, {"alive", alive}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"item", item}, {"totable", totable}, {"bytes", bytes}, {"stride", m_stride}, {"numel", m_numel},
-                                     {"is_contiguous", m_is_contiguous}, {"size", m_size}, {"data_ptr", m_data_ptr}, {NULL, NULL}};
-  static const luaL_Reg fields[] = {{"shape", f_shape}, {"dtype", f_dtype}, {"ndim", f_ndim}, {"requires_grad", f_requires_grad},
-                                    {"grad", f_grad}, {"is_leaf", f_is_leaf}, {"grad_fn", f_grad_fn}, {"__set", set_field}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tensor", tensor},
+                                       {"from_bytes", from_bytes},
+                                       {"is_tensor", istensor},
+                                       {"alive", alive},
+                                       {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"item", item},       {"totable", totable},     {"bytes", bytes},
+      {"stride", m_stride}, {"numel", m_numel},       {"is_contiguous", m_is_contiguous},
+      {"size", m_size},     {"data_ptr", m_data_ptr}, {NULL, NULL}};
+  static const luaL_Reg fields[] = {{"shape", f_shape},
+                                    {"dtype", f_dtype},
+                                    {"ndim", f_ndim},
+                                    {"requires_grad", f_requires_grad},
+                                    {"grad", f_grad},
+                                    {"is_leaf", f_is_leaf},
+                                    {"grad_fn", f_grad_fn},
+                                    {"__set", set_field},
+                                    {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__len", m_len}, {NULL, NULL}};
   state *st = lua_touserdata(L, state_index);
   al_set_functions(L, state_index, functions);

@@ -1,4 +1,5 @@
-/* invoke.c: the one way an op is run: checks, forward, recording, and the message when it fails. */
+/* invoke.c: the one way an op is run: checks, forward, recording, and the message when it
+ * fails. */
 #include "../core/internal.h"
 #include "op.h"
 #include <stdarg.h>
@@ -6,7 +7,8 @@
 #include <string.h>
 
 /* ---- describing a call ---- */
-static int put(char *b, size_t size, size_t *n, const char *format, ...) __attribute__((format(printf, 4, 5)));
+static int put(char *b, size_t size, size_t *n, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 static int put(char *b, size_t size, size_t *n, const char *format, ...) {
   va_list ap;
   va_start(ap, format);
@@ -19,7 +21,9 @@ static int put(char *b, size_t size, size_t *n, const char *format, ...) {
 static void put_tensor(char *b, size_t size, size_t *n, const al_tensor *t) {
   if (!t) put(b, size, n, "none");
   else if (t->wrapped) put(b, size, n, "%g", al_get(t, 0));
-  else put(b, size, n, "%s %s", al_shape_text(t->ndim, t->shape), al_dtype_name((al_dtype)t->dtype));
+  else
+    put(b, size, n, "%s %s", al_shape_text(t->ndim, t->shape),
+        al_dtype_name((al_dtype)t->dtype));
 }
 
 static void put_ints(char *b, size_t size, size_t *n, const al_arg *a, bool dims) {
@@ -59,7 +63,8 @@ static void put_arg(char *b, size_t size, size_t *n, const al_param *p, const al
 void al_describe(const al_call *c, char *buffer, size_t size) {
   size_t n = 0;
   buffer[0] = 0;
-  for (int i = 0; i < c->op->nparams; i++) put_arg(buffer, size, &n, &c->op->param[i], &c->a[i]);
+  for (int i = 0; i < c->op->nparams; i++)
+    put_arg(buffer, size, &n, &c->op->param[i], &c->a[i]);
 }
 
 /* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": put once, by the innermost op. */
@@ -68,8 +73,8 @@ static int describe_failure(const al_call *c) {
   if (al_here.described) return -1;
   snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  snprintf(al_message, sizeof al_message, "%s: %.480s (%.480s)", c->called ? c->called : c->op->name, message,
-           arguments);
+  snprintf(al_message, sizeof al_message, "%s: %.480s (%.480s)",
+           c->called ? c->called : c->op->name, message, arguments);
   al_here.described = true;
   return -1;
 }
@@ -91,8 +96,9 @@ static bool any_wants(const al_call *c) {
 
 static int stale(const al_tensor *t) {
   if (!t || !t->view || !t->node || t->version == al_version_of(t)) return 0;
-  return al_fail("%s wrote into the storage after this view of it was taken: take the view again",
-                 t->storage->writer ? t->storage->writer : "an in-place op");
+  return al_fail(
+      "%s wrote into the storage after this view of it was taken: take the view again",
+      t->storage->writer ? t->storage->writer : "an in-place op");
 }
 
 int al_check_stale(const al_call *c) {
@@ -109,12 +115,15 @@ int al_check_stale(const al_call *c) {
 
 static int check_into(const al_call *c, bool record) {
   if (!al_here.no_grad && c->into->requires_grad && !c->into->node)
-    return al_fail("%s is a leaf that requires a gradient: write to it within al.no_grad", c->op->param[0].name);
+    return al_fail("%s is a leaf that requires a gradient: write to it within al.no_grad",
+                   c->op->param[0].name);
   if (record && c->into->view)
-    return al_fail("%s is a view: write through the tensor it was taken from", c->op->param[0].name);
+    return al_fail("%s is a view: write through the tensor it was taken from",
+                   c->op->param[0].name);
   for (int d = 0; d < c->into->ndim; d++)
     if (c->into->stride[d] == 0 && c->into->shape[d] > 1)
-      return al_fail("%s repeats its elements (expand): write to a clone of it", c->op->param[0].name);
+      return al_fail("%s repeats its elements (expand): write to a clone of it",
+                     c->op->param[0].name);
   return 0;
 }
 
@@ -142,7 +151,8 @@ static int run(al_call *c, bool record) {
     if (c->out[0] != c->into) return al_fail("the in-place form is not supported");
     al_bump(c->into, op->name);
   }
-  if (op->flags & AL_F_VIEW && c->out[0] != c->a[0].t && c->out[0]->storage == c->a[0].t->storage) {
+  if (op->flags & AL_F_VIEW && c->out[0] != c->a[0].t &&
+      c->out[0]->storage == c->a[0].t->storage) {
     c->out[0]->view = true;
     c->out[0]->version = al_version_of(c->out[0]);
   }
@@ -164,8 +174,7 @@ int al_invoke(al_call *c) {
   if (failed) return describe_failure(c);
   for (int k = 0; k < op->nouts; k++)
     if (c->out[k] && !al_adopt(c->out[k])) {
-      for (int j = k + 1; j < op->nouts; j++)
-        al_unref(c->out[j]);
+      for (int j = k + 1; j < op->nouts; j++) al_unref(c->out[j]);
       return describe_failure(c);
     }
   return 0;
@@ -189,19 +198,36 @@ al_tensor *al_apply(al_op *op, ...) {
     al_arg *a = &c.a[i];
     a->given = true;
     switch (op->param[i].kind) {
-    case AL_K_TENSOR: a->t = va_arg(ap, al_tensor *); a->given = a->t != NULL; break;
-    case AL_K_TENSORS: a->ts.v = va_arg(ap, al_tensor **); a->ts.n = va_arg(ap, int); break;
-    case AL_K_INT: case AL_K_DIM: a->i = va_arg(ap, int64_t); break;
+    case AL_K_TENSOR:
+      a->t = va_arg(ap, al_tensor *);
+      a->given = a->t != NULL;
+      break;
+    case AL_K_TENSORS:
+      a->ts.v = va_arg(ap, al_tensor **);
+      a->ts.n = va_arg(ap, int);
+      break;
+    case AL_K_INT:
+    case AL_K_DIM: a->i = va_arg(ap, int64_t); break;
     case AL_K_NUM: a->f = va_arg(ap, double); break;
     case AL_K_BOOL: a->b = va_arg(ap, int); break;
-    case AL_K_STR: a->s = va_arg(ap, const char *); a->given = a->s != NULL; break;
-    case AL_K_INTS: case AL_K_DIMS: {
+    case AL_K_STR:
+      a->s = va_arg(ap, const char *);
+      a->given = a->s != NULL;
+      break;
+    case AL_K_INTS:
+    case AL_K_DIMS: {
       const int64_t *v = va_arg(ap, const int64_t *);
       read_ints(a, v, va_arg(ap, int));
       break;
     }
-    case AL_K_DTYPE: a->dtype = va_arg(ap, int); a->given = a->dtype >= 0; break;
-    case AL_K_RNG: a->rng = va_arg(ap, al_rng *); a->given = a->rng != NULL; break;
+    case AL_K_DTYPE:
+      a->dtype = va_arg(ap, int);
+      a->given = a->dtype >= 0;
+      break;
+    case AL_K_RNG:
+      a->rng = va_arg(ap, al_rng *);
+      a->given = a->rng != NULL;
+      break;
     }
   }
   va_end(ap);

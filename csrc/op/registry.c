@@ -7,8 +7,9 @@
  *          | ints | dim | dims | dtype | rng
  * Parameters before the braces go by position or by name, those within by name only.
  *
- * Grammar of a sample: Lua argument lists, comma separated, in which r(..), pos(..), away(..), unit(..),
- * distinct(..), ints(lo, hi, ..), mask(..) make tensors of the shape given (spec/support/samples.lua). */
+ * Grammar of a sample: Lua argument lists, comma separated, in which r(..), pos(..), away(..),
+ * unit(..), distinct(..), ints(lo, hi, ..), mask(..) make tensors of the shape given
+ * (spec/support/samples.lua). */
 #include "../core/internal.h"
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@ static const al_op **all; /* lives as long as the process */
 static int count, capacity;
 static bool opened;
 
-static const char *const kinds[] = {"T", "T*", "int", "num", "bool", "str", "ints", "dim", "dims", "dtype", "rng"};
+static const char *const kinds[] = {"T",    "T*",  "int",  "num",   "bool", "str",
+                                    "ints", "dim", "dims", "dtype", "rng"};
 
 static int bad(const al_op *op, const char *at) {
   return al_fail("op %s: signature \"%s\" is wrong at \"%s\"", op->name, op->sig, at);
@@ -83,8 +85,10 @@ static int parse_param(al_op *op, const char **at, bool named) {
     al_param *grown = realloc(op->param, (size_t)(op->nparams + 4) * sizeof *grown);
     if (!grown) return -1;
     op->param = grown;
-    for (int i = 0; i < op->nparams; i++) /* defaults of kind ints point into their own parameter */
-      if (op->param[i].value.ints.v && op->param[i].kind == AL_K_INTS) op->param[i].value.ints.v = op->param[i].ints;
+    for (int i = 0; i < op->nparams;
+         i++) /* defaults of kind ints point into their own parameter */
+      if (op->param[i].value.ints.v && op->param[i].kind == AL_K_INTS)
+        op->param[i].value.ints.v = op->param[i].ints;
   }
   al_param *p = &op->param[op->nparams];
   size_t n = word(s, ":");
@@ -132,7 +136,8 @@ static int parse_save(al_op *op) {
     if (*s == '/') {
       n = word(++s, " ");
       int j = param_index(op, s, n);
-      if (j < 0) return al_fail("op %s: it saves for \"%s\", which is no parameter", op->name, s);
+      if (j < 0)
+        return al_fail("op %s: it saves for \"%s\", which is no parameter", op->name, s);
       op->save_for[i] = (int8_t)j;
       s += n;
     }
