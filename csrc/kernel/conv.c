@@ -46,7 +46,8 @@ static int AL_S(grad_input)(const al_conv *cv, const real *gy, const real *w, re
     if (size) memset(gx, 0, (size_t)size * sizeof *gx);
     return 0;
   }
-  if (depthwise(cv)) return AL_R(al_conv_depthwise_input)(cv, gy, w, gx);
+  if (depthwise(cv) && al_volume(cv->stride) == 1)
+    return AL_R(al_conv_depthwise_input)(cv, gy, w, gx);
 #if AL_REAL == 32
   if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_input)(cv, gy, w, gx);
 #endif

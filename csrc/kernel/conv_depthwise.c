@@ -19,30 +19,43 @@ enum { PLANE = 8 << 10 }; // pixels of a chunk, at most about
 #include "real.h"
 #include "window.h"
 
-enum { AL_S(RUN) = 4, AL_S(TAPS) = 9 }; // vectors of a run of pixels; taps summed together
+enum { AL_S(RUN) = 4, AL_S(TAPS) = 9 }; // vectors summed side by side; taps summed together
 
-// y[x * s] = bias + sum over t of w[t] v[off[t] + x], x < n. Reads v up to a run past the end.
-static void AL_S(row)(const real *v, const int64_t *off, const real *w, int64_t taps, real bias,
-                      real *y, int64_t n, int64_t s) {
-  for (int64_t x = 0; x < n; x += AL_S(RUN) * LANES) {
+// One chunk of output: y[p] = bias + sum over t of w[t] v[off[t] + p], row by row, vectors of
+// several rows side by side. y is the chunk's first output, `depth` and `row` its steps, `s`
+// that along a row.
+static void AL_S(plane)(const window *win, const chunk *c, const real *v, const int64_t *off,
+                        const real *w, int64_t taps, real bias, real *y, int64_t depth,
+                        int64_t row, int64_t s) {
+  int64_t wide = al_ceil_div(c->len[2], LANES), all = c->len[0] * c->len[1] * wide;
+  int64_t d = 0, h = 0, x = 0;
+  for (int64_t i = 0; i < all; i += AL_S(RUN)) {
+    const real *from[AL_S(RUN)];
+    real *to[AL_S(RUN)];
+    int64_t n[AL_S(RUN)];
+    for (int j = 0; j < AL_S(RUN); j++) {
+      from[j] = v + (d * win->size[1] + h) * win->size[2] + x;
+      to[j] = y + d * depth + h * row + x * s;
+      n[j] = i + j < all ? al_min(LANES, c->len[2] - x) : 0;
+      if (i + j + 1 < all && (x += LANES) >= c->len[2]) {
+        x = 0;
+        if (++h == c->len[1]) h = 0, d++;
+      }
+    }
     rvec acc[AL_S(RUN)];
     AL_UNROLL
     for (int j = 0; j < AL_S(RUN); j++) acc[j] = AL_S(splat)(bias);
     for (int64_t t = 0; t < taps; t++) {
-      const real *p = v + off[t] + x;
+      rvec a = AL_S(splat)(w[t]);
       AL_UNROLL
-      for (int j = 0; j < AL_S(RUN); j++) acc[j] += w[t] * AL_S(load)(p + j * LANES);
+      for (int j = 0; j < AL_S(RUN); j++) acc[j] += a * AL_S(load)(from[j] + off[t]);
     }
-    int64_t left = n - x;
-    if (s == 1 && left >= AL_S(RUN) * LANES) {
-      AL_UNROLL
-      for (int j = 0; j < AL_S(RUN); j++) AL_S(store)(y + x + j * LANES, acc[j]);
-    } else {
-      real out[AL_S(RUN) * LANES];
-      AL_UNROLL
-      for (int j = 0; j < AL_S(RUN); j++) AL_S(store)(out + j * LANES, acc[j]);
-      for (int64_t i = 0; i < al_min(left, AL_S(RUN) * LANES); i++) y[(x + i) * s] = out[i];
-    }
+    AL_UNROLL
+    for (int j = 0; j < AL_S(RUN); j++)
+      if (s == 1 && n[j] == LANES) AL_S(store)(to[j], acc[j]);
+      else if (s == 1) AL_S(store_part)(to[j], n[j], acc[j]);
+      else
+        for (int64_t k = 0; k < n[j]; k++) to[j][k * s] = acc[j][k];
   }
 }
 
@@ -57,7 +70,7 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
   al_window_init(&win, ax, table + taps);
   al_window_cut(&win, PLANE);
   int64_t threads = omp_get_max_threads();
-  int64_t room = al_round_up(win.plane + taps + AL_S(RUN) * LANES, 64);
+  int64_t room = al_round_up(win.plane + taps + LANES, 64);
   real *own = al_alloc((size_t)(threads * room) * sizeof *own);
   if (!own) return al_release(table), -1;
   for (int64_t t = 0; t < taps; t++) off[t] = al_window_offset(&win, t);
@@ -73,15 +86,12 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
       for (int64_t b = 0; b < win.chunks[0] * win.chunks[1] * win.chunks[2]; b++) {
         chunk c = al_window_chunk(&win, b);
         AL_S(window_fill)(&win, &c, src + q * from, v);
-        for (int64_t d = 0; d < c.len[0]; d++)
-          for (int64_t h = 0; h < c.len[1]; h++) {
-            int64_t at = (ax[0].first + (c.at[0] + d) * ax[0].stride) * ax[1].dst +
-                         ax[1].first + (c.at[1] + h) * ax[1].stride;
-            real *y = dst + q * to + at * ax[2].dst + ax[2].first + c.at[2] * ax[2].stride;
-            AL_S(row)
-            (v + (d * win.size[1] + h) * win.size[2], off, wt, taps, bias ? bias[k] : 0, y,
-             c.len[2], ax[2].stride);
-          }
+        int64_t at[3], row = ax[1].stride * ax[2].dst,
+                       depth = ax[0].stride * ax[1].dst * ax[2].dst;
+        for (int i = 0; i < 3; i++) at[i] = ax[i].first + c.at[i] * ax[i].stride;
+        real *y = dst + q * to + (at[0] * ax[1].dst + at[1]) * ax[2].dst + at[2];
+        AL_S(plane)
+        (&win, &c, v, off, wt, taps, bias ? bias[k] : 0, y, depth, row, ax[2].stride);
       }
     }
   }
@@ -108,19 +118,24 @@ int AL_R(al_conv_depthwise_input)(const al_conv *cv, const real *gy, const real 
   return 0;
 }
 
-// sum[t] += sum over x < n of g[x] v[off[t] + x], for TAPS taps.
+// acc[t] += sum over x < n of g[x] v[off[t] + x], for TAPS taps.
 AL_INLINE void AL_S(dot)(const real *g, const real *v, const int64_t *off, int64_t n,
-                         rvec acc[AL_S(TAPS)], real tail[AL_S(TAPS)]) {
+                         rvec acc[AL_S(TAPS)]) {
   int64_t x = 0;
   for (; x + LANES <= n; x += LANES) {
     rvec a = AL_S(load)(g + x);
     AL_UNROLL
     for (int t = 0; t < AL_S(TAPS); t++) acc[t] += a * AL_S(load)(v + off[t] + x);
   }
-  for (; x < n; x++) {
-    AL_UNROLL
-    for (int t = 0; t < AL_S(TAPS); t++) tail[t] += g[x] * v[off[t] + x];
-  }
+  if (x == n) return;
+  ivec lane, none = {0};
+  for (int i = 0; i < (int)LANES; i++) lane[i] = i;
+  ivec mask =
+      lane < (ireal)(n - x); // what lies past the row must not meet a zero: it may be infinite
+  rvec a = AL_S(load_part)(g + x, 0, n - x);
+  AL_UNROLL
+  for (int t = 0; t < AL_S(TAPS); t++)
+    acc[t] += a * AL_S(choose)(mask, AL_S(load)(v + off[t] + x), (rvec)none);
 }
 
 int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real *gy, real *gw) {
@@ -132,7 +147,7 @@ int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real 
   if (!table) return -1;
   al_window_init(&win, ax, table + padded);
   al_window_cut(&win, PLANE);
-  int64_t threads = omp_get_max_threads(), room = al_round_up(win.plane, 64);
+  int64_t threads = omp_get_max_threads(), room = al_round_up(win.plane + LANES, 64);
   real *own = al_alloc((size_t)(threads * room) * sizeof *own);
   if (!own) return al_release(table), -1;
   for (int64_t t = 0; t < padded; t++) off[t] = al_window_offset(&win, al_min(t, taps - 1));
@@ -147,17 +162,17 @@ int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real 
         AL_S(window_fill)(&win, &c, x + (n * cv->groups + k) * from, v);
         for (int64_t t0 = 0; t0 < taps; t0 += AL_S(TAPS)) {
           rvec acc[AL_S(TAPS)] = {{0}};
-          real tail[AL_S(TAPS)] = {0};
           for (int64_t d = 0; d < c.len[0]; d++)
             for (int64_t h = 0; h < c.len[1]; h++) {
               int64_t row = ((c.at[0] + d) * ax[1].grid + c.at[1] + h) * ax[2].grid + c.at[2];
               AL_S(dot)
               (gy + (n * cv->groups + k) * to + row, v + (d * win.size[1] + h) * win.size[2],
-               off + t0, c.len[2], acc, tail);
+               off + t0, c.len[2], acc);
             }
           for (int64_t t = 0; t < al_min(AL_S(TAPS), taps - t0); t++) {
-            for (int i = 0; i < (int)LANES; i++) tail[t] += acc[t][i];
-            gw[k * taps + t0 + t] += tail[t];
+            real sum = 0;
+            for (int i = 0; i < (int)LANES; i++) sum += acc[t][i];
+            gw[k * taps + t0 + t] += sum;
           }
         }
       }

@@ -192,7 +192,7 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
   al_window_init(&p.win, ax, table + p.terms);
   plan_weight(&p, AL_S(WIDE));
   int64_t threads = omp_get_max_threads(), pixels = al_volume(p.win.box);
-  int64_t lead = al_round_up(p.block * p.win.plane, 64),
+  int64_t lead = al_round_up(p.block * p.win.plane + LANES, 64),
           room = lead + al_round_up(pixels * p.width, 64);
   int64_t tasks = p.groups * p.partials * p.parts, each = p.terms * p.width;
   real *own = al_alloc((size_t)(threads * room) * sizeof *own);

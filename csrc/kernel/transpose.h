@@ -60,6 +60,14 @@ AL_INLINE void al_transpose_doubles(al_vd *r) {
 }
 #endif
 
+#if !defined(AL_TRANSPOSE_DONE) || AL_TRANSPOSE_DONE != AL_REAL
+#undef AL_TRANSPOSE_DONE
+#if AL_REAL == 32
+#define AL_TRANSPOSE_DONE 32
+#else
+#define AL_TRANSPOSE_DONE 64
+#endif
+
 // r[i][j] <-> r[j][i].
 AL_INLINE void AL_S(transpose)(rvec r[LANES]) {
 #if AL_REAL == 64
@@ -100,6 +108,25 @@ AL_INLINE void AL_S(zip)(rvec a, rvec b, rvec *lo, rvec *hi) {
 #endif
 }
 
+// a0 a2 a4 ... b0 b2 ...
+AL_INLINE rvec AL_S(evens)(rvec a, rvec b) {
+#if AL_REAL == 64
+#if AL_BYTES == 16
+  return AL_SHUFFLE(a, b, 0, 2);
+#elif AL_BYTES == 32
+  return AL_SHUFFLE(a, b, 0, 2, 4, 6);
+#else
+  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#endif
+#elif AL_BYTES == 16
+  return AL_SHUFFLE(a, b, 0, 2, 4, 6);
+#elif AL_BYTES == 32
+  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#endif
+}
+
 // to[c * ld_to + r] = from[r * ld + c] for r < rows, c < cols, any sizes. Writes whole vectors:
 // up to LANES - 1 numbers after each column's rows are overwritten with junk, those of the
 // columns to come being written later; the caller leaves that much room after the last.
@@ -122,3 +149,5 @@ AL_UNUSED static void AL_S(transpose_strip)(const real *from, int64_t ld, int64_
       for (int64_t r = 0; r < n; r++) d[r] = s[r * ld + c];
   }
 }
+
+#endif

@@ -175,24 +175,36 @@ static inline chunk al_window_chunk(const window *w, int64_t index) {
 #endif
 
 #ifdef AL_REAL // the copying, once per element type
+#include "transpose.h"
 
 // One row of a window: d[z] = s[u0 + z * step] for z < size, zero outside 0 <= u < extent.
+// Writes whole vectors: up to LANES - 1 numbers past the row, which belong to rows written
+// later; the caller leaves that much room after the last.
 AL_INLINE void AL_S(window_row)(real *d, const real *s, int64_t size, int64_t u0, int64_t step,
                                 int64_t extent) {
   int64_t lo = u0 < 0 ? al_min(size, (-u0 + step - 1) / step) : 0;
   int64_t hi = u0 >= extent ? 0 : al_min(size, (extent - u0 + step - 1) / step);
-  if (hi < lo) hi = lo;
   int64_t z = 0;
-  for (; z < lo; z++) d[z] = 0;
+  for (; z < lo; z += LANES) AL_S(store)(d + z, (rvec){0});
+  z = lo;
   if (step == 1) {
     for (; z + LANES <= hi; z += LANES) AL_S(store)(d + z, AL_S(load)(s + u0 + z));
-    for (; z < hi; z++) d[z] = s[u0 + z];
+    if (z < hi) AL_S(store)(d + z, AL_S(load_part)(s + u0 + z, 0, hi - z)), z += LANES;
   } else if (step == 2) {
-    for (; z < hi; z++) d[z] = s[u0 + 2 * z];
-  } else {
+    for (; z < hi; z += LANES) {
+      const real *p = s + u0 + 2 * z;
+      int64_t left = extent - u0 - 2 * z;
+      rvec a, b;
+      if (left >= 2 * LANES) a = AL_S(load)(p), b = AL_S(load)(p + LANES);
+      else {
+        a = AL_S(load_part)(p, 0, al_min(LANES, left));
+        b = left > LANES ? AL_S(load_part)(p + LANES, 0, left - LANES) : (rvec){0};
+      }
+      AL_S(store)(d + z, AL_S(evens)(a, b));
+    }
+  } else
     for (; z < hi; z++) d[z] = s[u0 + z * step];
-  }
-  for (z = hi; z < size; z++) d[z] = 0;
+  for (; z < size; z += LANES) AL_S(store)(d + z, (rvec){0});
 }
 
 // Copies the window of one channel for one chunk: d gets w->plane numbers, s is the channel's
