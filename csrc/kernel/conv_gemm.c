@@ -65,14 +65,16 @@ static void plan(pass *p, int64_t taps, int64_t mr, int64_t tile) {
   splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
   p->task_panels = al_ceil_div(p->panels, splits);
   p->splits = al_ceil_div(p->panels, p->task_panels);
-  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2], tile) + 2 * tile;
+  // Row by row a chunk may take a tenth more vectors than in one run.
+  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + 2 * tile;
 }
 
-// The pixels of a chunk as vectors into its window: one run over the padded rows, junk between
-// them included, or row by row, whichever has fewer. `depth` and `row` are the steps among the
-// sums.
+// The pixels of a chunk as vectors into its window: row by row, or, if that takes a tenth more
+// of them, one run over the padded rows, junk between them included. `depth` and `row` are the
+// steps among the sums. Row by row each vector lies in one row of the output: a task of one
+// part then writes its tiles as they are finished.
 typedef struct layout {
-  int64_t vectors, depth, row;
+  int64_t vectors, depth, row, wide;
   bool flat;
 } layout;
 
@@ -80,8 +82,9 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
   int64_t span = ((c->len[0] - 1) * w->size[1] + c->len[1] - 1) * w->size[2] + c->len[2];
   int64_t flat = al_ceil_div(span, lanes), wide = al_ceil_div(c->len[2], lanes);
   int64_t each = c->len[0] * c->len[1] * wide;
-  if (flat <= each) return (layout){flat, w->size[1] * w->size[2], w->size[2], true};
-  return (layout){each, c->len[1] * wide * lanes, wide * lanes, false};
+  if (10 * each > 11 * flat)
+    return (layout){flat, w->size[1] * w->size[2], w->size[2], wide, true};
+  return (layout){each, c->len[1] * wide * lanes, wide * lanes, wide, false};
 }
 
 // Terms of a block, numbered (channel, tap), given where the taps of its first channel lie.
@@ -233,10 +236,46 @@ static __attribute__((noinline)) void AL_S(write_out)(const pass *p, const chunk
     }
 }
 
+// Where a vector of a chunk lies: in the window, and in a plane of the output, how many lanes
+// of it.
+typedef struct AL_S(place) {
+  int64_t win, out, lanes;
+} AL_S(place);
+
+static void AL_S(places)(const pass *p, const chunk *c, layout l, AL_S(place) * to) {
+  const window *w = &p->win;
+  for (int64_t v = 0; v < al_round_up(l.vectors, NV); v++) {
+    int64_t u = al_min(v, l.vectors - 1), r = u / l.wide, x = u % l.wide * LANES;
+    int64_t d = r / c->len[1], h = r % c->len[1];
+    if (l.flat) to[v] = (AL_S(place)){u * LANES, 0, 0};
+    else
+      to[v] =
+          (AL_S(place)){(d * w->size[1] + h) * w->size[2] + x,
+                        ((c->at[0] + d) * p->dst[1] + c->at[1] + h) * p->dst[2] + c->at[2] + x,
+                        v < l.vectors ? al_min(LANES, c->len[2] - x) : 0};
+  }
+}
+
+// Writes one finished tile: mr rows from c, vector j to y + to[j].out, rows of y `plane` apart.
+AL_INLINE void AL_S(write_tile)(const real *c, int64_t ldc, int64_t mr, const AL_S(place) * to,
+                                const real *bias, real *y, int64_t plane, bool stream) {
+  for (int64_t i = 0; i < mr; i++, c += ldc, y += plane) {
+    real b = bias ? bias[i] : 0;
+    AL_UNROLL
+    for (int j = 0; j < NV; j++) {
+      real *d = y + to[j].out;
+      rvec v = AL_S(load)(c + j * LANES) + b;
+      if (to[j].lanes < LANES) AL_S(store_part)(d, to[j].lanes, v);
+      else if (stream && (uintptr_t)d % sizeof v == 0) AL_S(stream)(d, v);
+      else AL_S(store)(d, v);
+    }
+  }
+}
+
 // A thread's workspace.
 typedef struct AL_S(bench) {
   real *win, *sums;
-  int64_t *base;
+  AL_S(place) * place;
 } AL_S(bench);
 
 // One task: box `box` of image n, group g, row range `range`. src and dst are whole tensors.
@@ -246,17 +285,15 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   const window *w = &p->win;
   chunk c = al_window_chunk(w, box);
   layout l = lay_out(w, &c, LANES);
-  int64_t vectors = al_round_up(l.vectors, NV), wide = al_ceil_div(c.len[2], LANES);
-  for (int64_t v = 0; v < vectors; v++) {
-    int64_t u = al_min(v, l.vectors - 1), r = u / wide;
-    t.base[v] =
-        l.flat ? u * LANES
-               : (r / c.len[1] * w->size[1] + r % c.len[1]) * w->size[2] + u % wide * LANES;
-  }
+  AL_S(places)(p, &c, l, t.place);
   int64_t i0 = range * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
   int64_t first = AL_S(panel)(p->rows, i0), last = AL_S(panel)(p->rows, i1);
   int64_t plane = w->ax[0].src * w->ax[1].src * w->ax[2].src,
           size = (last - first) * p->columns;
+  int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
+  real *y = dst + (n * p->groups + g) * p->rows * outs;
+  const real *b_group = bias ? bias + g * p->rows : NULL;
+  bool at_once = !l.flat && p->parts == 1;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block);
     for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
@@ -266,22 +303,23 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
       int64_t kc = (c1 - c0) * q->taps;
       const real *block =
           packed + q->weights + (g * p->rows * p->chans + c0 * p->rows) * q->taps;
-      for (int64_t v = 0; v < vectors; v += NV) {
+      for (int64_t v = 0; v < l.vectors; v += NV) {
         const real *b[NV];
-        for (int j = 0; j < NV; j++) b[j] = t.win + t.base[v + j];
+        for (int j = 0; j < NV; j++) b[j] = t.win + t.place[v + j].win;
         for (int64_t i = i0; i < i1; i++) {
           int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
-          AL_S(tile)
-          ((int)(m1 - m0), kc, block + m0 * kc, b, q->off,
-           t.sums + r * size + (m0 - first) * p->columns + v * LANES, p->columns, c0 > 0);
+          real *sums = t.sums + r * size + (m0 - first) * p->columns + v * LANES;
+          if (at_once && p->blocks == 1) sums = t.sums; // in no one's way
+          AL_S(tile)((int)(m1 - m0), kc, block + m0 * kc, b, q->off, sums, p->columns, c0 > 0);
+          if (at_once && c1 == p->chans)
+            AL_S(write_tile)
+            (sums, p->columns, m1 - m0, t.place + v, b_group ? b_group + m0 : NULL,
+             y + m0 * outs, outs, p->stream);
         }
       }
     }
   }
-  int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
-  AL_S(write_out)
-  (p, &c, l, t.sums, size, first, last, bias ? bias + g * p->rows : NULL,
-   dst + (n * p->groups + g) * p->rows * outs);
+  if (!at_once) AL_S(write_out)(p, &c, l, t.sums, size, first, last, b_group, y);
 }
 
 // Runs a planned pass; `taps` are those of the weight.
@@ -295,8 +333,8 @@ static int AL_S(run)(pass *p, int64_t taps, const real *src, const real *w, cons
   int64_t room = lead + al_round_up(rows * p->columns, 64);
   real *packed = al_alloc((size_t)(p->groups * p->rows * p->chans * taps) * sizeof *packed);
   real *own = al_alloc((size_t)(threads * room) * sizeof *own);
-  int64_t *base = al_alloc((size_t)(threads * p->columns) * sizeof *base);
-  int bad = !packed || !own || !base ? -1 : 0;
+  AL_S(place) *place = al_alloc((size_t)(threads * p->columns / LANES) * sizeof *place);
+  int bad = !packed || !own || !place ? -1 : 0;
   if (!bad) {
     int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
     p->stream = p->n * p->groups * p->rows * outs * (int64_t)sizeof *dst > STREAM;
@@ -304,7 +342,8 @@ static int AL_S(run)(pass *p, int64_t taps, const real *src, const real *w, cons
 #pragma omp parallel
     {
       int64_t id = omp_get_thread_num();
-      AL_S(bench) t = {own + id * room, own + id * room + lead, base + id * p->columns};
+      AL_S(bench)
+      t = {own + id * room, own + id * room + lead, place + id * p->columns / LANES};
       memset(t.win, 0, (size_t)lead * sizeof *t.win);
 #pragma omp for collapse(4) schedule(dynamic)
       for (int64_t n = 0; n < p->n; n++)
@@ -315,7 +354,7 @@ static int AL_S(run)(pass *p, int64_t taps, const real *src, const real *w, cons
       al_stream_end();
     }
   }
-  al_release(base), al_release(own), al_release(packed);
+  al_release(place), al_release(own), al_release(packed);
   return bad;
 }
 
