@@ -15,7 +15,7 @@
   /* conv_weight.c: the gradient in the weights of any convolution. */                       \
   int AL_K(al_conv_gemm_weight##suffix)(const al_conv *, const real *x, const real *gy,      \
                                         real *gw);                                           \
-  /* conv_depthwise.c: one input and one output channel a group. */                          \
+  /* conv_depthwise.c: one input and one output channel a group; input: stride 1 only. */    \
   int AL_K(al_conv_depthwise_forward##suffix)(const al_conv *, const real *x, const real *w, \
                                               const real *b, real *y);                       \
   int AL_K(al_conv_depthwise_input##suffix)(const al_conv *, const real *gy, const real *w,  \
