@@ -1,11 +1,11 @@
--- Albedo's module, as scripts see it: the native functions and ops, tensor operators, and the parts
--- written in Lua, loaded when first touched. Touches no global.
+-- Albedo's module, as scripts see it: the native functions and ops, tensor operators, and the
+-- parts written in Lua, loaded when first touched. Touches no global.
 --
--- Called by albedo.so with (native, libdir): the table of native functions and the folder of this file.
+-- Called by albedo.so with (native, libdir): the native functions, and the folder of this file.
 local native, libdir = ...
 
 if native == nil or type(native) ~= "table" then
-  error("albedo is a native module: build it with `make`, then run lua5.4 from the folder that holds albedo.so", 0)
+  error("albedo is a native module: build it with `make`, then run lua5.4 beside albedo.so", 0)
 end
 
 -- Serve "albedo.*" from beside this file, and leave package.path alone.
@@ -46,7 +46,8 @@ for _, op in ipairs(native.registry()) do
       local f = native.ops[name .. suffix]
       if f and not op.hidden then
         al[name .. suffix] = f
-        if op.params[1] and op.params[1].kind == "tensor" and not native.methods[name .. suffix] then
+        local first = op.params[1]
+        if first and first.kind == "tensor" and not native.methods[name .. suffix] then
           native.methods[name .. suffix] = f
         end
       end
@@ -77,8 +78,9 @@ local function leave(scope, ok, ...)
   return ...
 end
 
---- scope() opens a scope: `local s <close> = al.scope()`, or s:close(). scope(fn, ...) runs fn inside one and
---- returns its results, whose tensors are kept; all other tensors made inside are released.
+--- scope() opens a scope: `local s <close> = al.scope()`, or s:close(). scope(fn, ...) runs fn
+--- inside one and returns its results, whose tensors are kept; all other tensors made inside are
+--- released.
 function al.scope(fn, ...)
   local scope = native.scope_open()
   if fn == nil then return scope end
@@ -89,19 +91,23 @@ end
 function al.version()
   local info = native.system()
   return setmetatable(info, { __tostring = function(v)
-    return ("albedo %s (%s kernels, %d threads) from %s"):format(v.version, v.isa, v.threads, v.path)
+    return ("albedo %s (%s kernels, %d threads) from %s")
+      :format(v.version, v.isa, v.threads, v.path)
   end })
 end
 
-al.float32, al.float64, al.int32, al.int64, al.uint8, al.bool = "float32", "float64", "int32", "int64", "uint8", "bool"
+for _, dtype in ipairs { "float32", "float64", "int32", "int64", "uint8", "bool" } do
+  al[dtype] = dtype
+end
 al.pi, al.inf, al.nan = math.pi, math.huge, 0 / 0
 
 require "albedo.tensor"
 
 -- The parts, loaded when first touched.
 local parts = {
-  nn = true, optim = true, data = true, metrics = true, models = true, image = true, json = true, plot = true,
-  report = true, lab = true, cli = true, io = true, progress = true, sim = true, classical = true,
+  nn = true, optim = true, data = true, metrics = true, models = true, image = true, json = true,
+  plot = true, report = true, lab = true, cli = true, io = true, progress = true, sim = true,
+  classical = true,
 }
 -- Functions that live in a part, under the names scripts use.
 local homes = {
@@ -122,7 +128,8 @@ setmetatable(al, {
       return f
     end
     if type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
-    native.raise(("albedo has no \"%s\"%s"):format(name, require("albedo.suggest")(name, al, parts)))
+    local hint = require("albedo.suggest")(name, al, parts)
+    native.raise(("albedo has no \"%s\"%s"):format(name, hint))
   end,
 })
 

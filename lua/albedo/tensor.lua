@@ -3,10 +3,10 @@ local al = package.loaded["albedo"]
 local native = al.native
 local methods, fields, meta, ops = native.methods, native.fields, native.meta, native.ops
 
--- ---- operators --------------------------------------------------------------------------------
+-- ---- operators ------------------------------------------------------------------------------
 local binary = {
-  __add = "add", __sub = "sub", __mul = "mul", __div = "div", __pow = "pow", __mod = "remainder",
-  __idiv = "floor_divide", __band = "bitwise_and", __bor = "bitwise_or", __bxor = "bitwise_xor",
+  __add = "add", __sub = "sub", __mul = "mul", __div = "div", __pow = "pow",
+  __mod = "remainder", __idiv = "floor_divide", __band = "bitwise_and", __bor = "bitwise_or", __bxor = "bitwise_xor",
 }
 for event, op in pairs(binary) do meta[event] = ops[op] end
 local neg, bitwise_not = ops.neg, ops.bitwise_not
@@ -23,7 +23,8 @@ end
 local function scalar(v, event)
   if type(v) == "number" then return v end
   if v:numel() ~= 1 then
-    native.raise(("%s compares one-element tensors; a:%s(b) compares elementwise"):format(event == "lt" and "<" or "<=", event))
+    native.raise(("%s compares one-element tensors; a:%s(b) compares elementwise")
+      :format(event == "lt" and "<" or "<=", event))
   end
   return v:item()
 end
@@ -31,10 +32,11 @@ function meta.__lt(a, b) return scalar(a, "lt") < scalar(b, "lt") end
 function meta.__le(a, b) return scalar(a, "le") <= scalar(b, "le") end
 
 function fields.__missing(name)
-  return ("a tensor has no field or method \"%s\"%s"):format(name, require("albedo.suggest")(name, methods, fields))
+  local hint = require("albedo.suggest")(name, methods, fields)
+  return ("a tensor has no field or method \"%s\"%s"):format(name, hint)
 end
 
--- ---- small methods ----------------------------------------------------------------------------
+-- ---- small methods --------------------------------------------------------------------------
 --- Number of dims.
 function methods.dim(t) return t.ndim end
 
@@ -52,7 +54,8 @@ function methods.T(t) return ops.transpose(t, -2, -1) end
 for _, dtype in ipairs { "float32", "float64", "int32", "int64", "uint8", "bool" } do
   methods[dtype] = function(t) return ops.to(t, dtype) end
 end
-methods.float, methods.double, methods.long, methods.int = methods.float32, methods.float64, methods.int64, methods.int32
+methods.float, methods.double = methods.float32, methods.float64
+methods.long, methods.int = methods.int64, methods.int32
 
 --- Copies src into t, broadcasting and casting; returns t.
 function methods.copy_(t, src)
@@ -76,7 +79,8 @@ end
 --- Forgets the gradient.
 function methods.zero_grad(t) t.grad = nil end
 
---- A list of tensors of `size` entries each (the last may be smaller), or of the given sizes, along dim.
+--- A list of tensors of `size` entries each (the last may be smaller), or of the given sizes,
+--- along dim.
 function methods.split(t, size, dim)
   dim = dim or 1
   local n, parts, at = t:size(dim), {}, 1
@@ -100,8 +104,9 @@ function methods.chunk(t, n, dim)
 end
 al.split, al.chunk = methods.split, methods.chunk
 
--- ---- printing ---------------------------------------------------------------------------------
-local EDGE, MANY, WIDTH = 3, 1000, 80 -- entries at each end, elements from which to shorten, columns
+-- ---- printing -------------------------------------------------------------------------------
+-- Entries shown at each end, elements from which to shorten, columns.
+local EDGE, MANY, WIDTH = 3, 1000, 80
 
 -- The positions of a dim to print; false stands for the gap.
 local function positions(n, shorten)
@@ -139,7 +144,9 @@ local function formatter(t, shorten)
   local float = t.dtype:sub(1, 5) == "float"
   local pattern = not float and "%d" or "%.4f"
   if float and whole and largest < 1e9 then pattern = "%d."
-  elseif float and (largest >= 1e5 or (largest > 0 and (largest < 1e-3 or largest / least > 1e6))) then pattern = "%.4e" end
+  elseif float and (largest >= 1e5 or largest > 0 and (largest < 1e-3 or largest / least > 1e6)) then
+    pattern = "%.4e"
+  end
   local function text(v)
     if v ~= v then return "nan" end
     if v == math.huge or v == -math.huge then return v > 0 and "inf" or "-inf" end
@@ -155,7 +162,9 @@ end
 
 local function row_text(t, shorten, form, indent)
   local cells, line, lines = {}, "", {}
-  for _, i in ipairs(positions(#t, shorten)) do cells[#cells + 1] = i and form(t[i]:item()) or "..." end
+  for _, i in ipairs(positions(#t, shorten)) do
+    cells[#cells + 1] = i and form(t[i]:item()) or "..."
+  end
   for k, cell in ipairs(cells) do
     local piece = cell .. (k < #cells and ", " or "")
     if #line + #piece + indent > WIDTH and line ~= "" then
@@ -183,7 +192,8 @@ function meta.__tostring(t)
   if not al.alive(t) then return "tensor(released: its scope closed)" end
   return al.scope(function()
     local shape = t.ndim == 0 and "scalar" or table.concat(t.shape, "x")
-    local note = t.requires_grad and (t.grad_fn and (" <%s>"):format(t.grad_fn) or " requires_grad") or ""
+    local note = ""
+    if t.requires_grad then note = t.grad_fn and (" <%s>"):format(t.grad_fn) or " requires_grad" end
     local d = t:detach()
     local text = ""
     if t:numel() > 0 then
