@@ -18,7 +18,9 @@ end
 local function projected(fn, inputs, cotangents)
   return al.no_grad(al.scope, function()
     local total = 0
-    for i, y in ipairs(outputs_of(fn, inputs)) do total = total + (y:detach() * cotangents[i]):sum():item() end
+    for i, y in ipairs(outputs_of(fn, inputs)) do
+      total = total + (y:detach() * cotangents[i]):sum():item()
+    end
     return total
   end)
 end
@@ -27,13 +29,14 @@ local function is_leaf_input(x)
   return al.is_tensor(x) and x.dtype == "float64" and x.requires_grad
 end
 
-local MANY = 24 -- elements of one input checked one by one; beyond, evenly chosen ones and a random direction
+-- Elements of one input checked one by one; beyond, evenly chosen ones and a random direction.
+local MANY = 24
 
 local function near(a, numeric)
   return math.abs(a - numeric) <= TOLERANCE * math.max(1, math.abs(a))
 end
 
--- The projection's slope along `direction` (a tensor, or the position of one element) of argument k.
+-- The projection's slope along `direction` (a tensor, or one element's position) of argument k.
 local function slope(fn, plain, cotangents, flat, direction)
   local function at(step)
     if type(direction) == "number" then
@@ -54,24 +57,29 @@ end
 
 local function compare_input(fn, inputs, cotangents, gradient, k, which)
   local plain = { n = inputs.n }
-  for j = 1, inputs.n do plain[j] = al.is_tensor(inputs[j]) and inputs[j]:detach() or inputs[j] end
+  for j = 1, inputs.n do
+    plain[j] = al.is_tensor(inputs[j]) and inputs[j]:detach() or inputs[j]
+  end
   plain[k] = inputs[k]:detach():clone():contiguous()
   local flat = plain[k]:reshape(-1)
   local analytic = gradient and gradient:detach():contiguous():reshape(-1)
   local n = flat:numel()
-  local function check(direction, a, name)
+  local function agrees(direction, a, name)
     local numeric = slope(fn, plain, cotangents, flat, direction)
     if near(a, numeric) then return true end
-    return false, ("%sgradient of argument %d, %s: %.10g, by differences %.10g"):format(which, k, name, a, numeric)
+    return false, ("%sgradient of argument %d, %s: %.10g, by differences %.10g")
+      :format(which, k, name, a, numeric)
   end
   for j = 1, math.min(n, MANY) do
     local i = n <= MANY and j or 1 + math.floor((j - 1) * (n - 1) / (MANY - 1))
-    local ok, why = check(i, analytic and analytic[i]:item() or 0, "element " .. i)
+    local ok, why = agrees(i, analytic and analytic[i]:item() or 0, "element " .. i)
     if not ok then return false, why end
   end
   if n <= MANY then return true end
-  local direction = al.randn(n, { dtype = "float64", generator = al.generator(n) }) / math.sqrt(n)
-  return check(direction, analytic and (analytic * direction):sum():item() or 0, "a random direction")
+  local direction = al.randn(n, { dtype = "float64", generator = al.generator(n) })
+  direction = direction / math.sqrt(n)
+  local along = analytic and (analytic * direction):sum():item() or 0
+  return agrees(direction, along, "a random direction")
 end
 
 local function compare(fn, inputs, cotangents, gradients, which)
@@ -87,13 +95,15 @@ end
 -- Cotangents that are neither symmetric nor constant, the same each time.
 local function random_like(list, seed)
   local g, out = al.generator(seed), {}
-  for i, y in ipairs(list) do out[i] = al.randn(y.shape, { dtype = "float64", generator = g }) end
+  for i, y in ipairs(list) do
+    out[i] = al.randn(y.shape, { dtype = "float64", generator = g })
+  end
   return out
 end
 
---- gradcheck(fn, inputs) -> true, or false and where it is wrong. fn(inputs...) returns tensors; every float64
---- input that requires a gradient is checked: |analytic - central difference| <= 1e-6 max(1, |analytic|), element
---- by element, in large inputs at chosen elements and along a random direction over all.
+--- gradcheck(fn, inputs) -> true, or false and where it is wrong. fn(inputs...) returns tensors;
+--- every float64 input that requires a gradient is checked:
+--- |analytic - central difference| <= 1e-6 max(1, |analytic|), element by element, in large inputs at chosen elements and along a random direction over all.
 --- inputs.n counts them when some are nil.
 function check.gradcheck(fn, inputs, which)
   inputs.n = inputs.n or #inputs
@@ -114,12 +124,14 @@ function check.gradcheck(fn, inputs, which)
   end
   if #leaves == 0 then return false, (which or "") .. "no input requires a gradient" end
   -- no root at all says that every gradient is zero, which the differences then confirm or deny
-  local found = #roots == 0 and {} or al.grad(roots, leaves, { grad_outputs = seeds, allow_unused = true })
+  local found = #roots == 0 and {}
+    or al.grad(roots, leaves, { grad_outputs = seeds, allow_unused = true })
   for i, k in ipairs(at) do gradients[k] = found[i] end
   return compare(fn, inputs, cotangents, gradients, which or "")
 end
 
---- gradgradcheck(fn, inputs): the same of the gradients as functions of the inputs and of the cotangents.
+--- gradgradcheck(fn, inputs): the same of the gradients as functions of the inputs and of the
+--- cotangents.
 function check.gradgradcheck(fn, inputs)
   inputs.n = inputs.n or #inputs
   local outputs = outputs_of(fn, inputs)
@@ -147,7 +159,9 @@ function check.gradgradcheck(fn, inputs)
         end
       end
       if #roots == 0 then return end
-      local found, out = al.grad(roots, leaves, { grad_outputs = seeds, create_graph = true, allow_unused = true }), {}
+      local found = al.grad(roots, leaves,
+        { grad_outputs = seeds, create_graph = true, allow_unused = true })
+      local out = {}
       for i = 1, #leaves do out[#out + 1] = found[i] end
       return (table.unpack or unpack)(out)
     end)

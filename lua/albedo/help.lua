@@ -29,12 +29,14 @@ local function usage(name, op)
   return name .. "(" .. table.concat(positional, ", ") .. ")"
 end
 
---- Text on an op: its call, its documentation, the forms it has. Raises for an unknown name, with the nearest.
+--- Text on an op: its call, its documentation, the forms it has. Raises for an unknown name,
+--- with the nearest.
 function help.text(name)
   local ops = entries()
   local op = ops[name] or ops[(name:gsub("_$", ""))]
   if not op then
-    al.raise(("help: nothing is known of \"%s\"%s"):format(name, require("albedo.suggest")(name, ops)))
+    local hint = require("albedo.suggest")(name, ops)
+    al.raise(("help: nothing is known of \"%s\"%s"):format(name, hint))
   end
   local lines = { usage(name, op), "  " .. op.doc:gsub("\n", "\n  ") }
   if op.inplace then lines[#lines + 1] = "  In place: " .. op.name .. "_" end

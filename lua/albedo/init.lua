@@ -79,8 +79,8 @@ local function leave(scope, ok, ...)
 end
 
 --- scope() opens a scope: `local s <close> = al.scope()`, or s:close(). scope(fn, ...) runs fn
---- inside one and returns its results, whose tensors are kept; all other tensors made inside are
---- released.
+--- inside one and returns its results, whose tensors are kept; all other tensors made inside
+--- are released.
 function al.scope(fn, ...)
   local scope = native.scope_open()
   if fn == nil then return scope end
@@ -105,8 +105,8 @@ require "albedo.tensor"
 
 -- The parts, loaded when first touched.
 local parts = {
-  nn = true, optim = true, data = true, metrics = true, models = true, image = true, json = true,
-  plot = true, report = true, lab = true, cli = true, io = true, progress = true, sim = true,
+  nn = true, optim = true, data = true, metrics = true, models = true, image = true,
+  json = true, plot = true, report = true, lab = true, cli = true, io = true, progress = true, sim = true,
   classical = true,
 }
 -- Functions that live in a part, under the names scripts use.
