@@ -101,9 +101,10 @@ local function random_like(list, seed)
   return out
 end
 
---- gradcheck(fn, inputs) -> true, or false and where it is wrong. fn(inputs...) returns tensors;
+--- gradcheck(fn, inputs) -> true, or false and where. fn(inputs...) returns tensors;
 --- every float64 input that requires a gradient is checked:
---- |analytic - central difference| <= 1e-6 max(1, |analytic|), element by element, in large inputs at chosen elements and along a random direction over all.
+--- |analytic - central difference| <= 1e-6 max(1, |analytic|), element by element, in
+--- large inputs at chosen elements and along a random direction over all.
 --- inputs.n counts them when some are nil.
 function check.gradcheck(fn, inputs, which)
   inputs.n = inputs.n or #inputs

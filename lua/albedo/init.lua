@@ -106,7 +106,8 @@ require "albedo.tensor"
 -- The parts, loaded when first touched.
 local parts = {
   nn = true, optim = true, data = true, metrics = true, models = true, image = true,
-  json = true, plot = true, report = true, lab = true, cli = true, io = true, progress = true, sim = true,
+  json = true, plot = true, report = true, lab = true, cli = true, io = true,
+  progress = true, sim = true,
   classical = true,
 }
 -- Functions that live in a part, under the names scripts use.

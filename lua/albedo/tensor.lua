@@ -6,7 +6,8 @@ local methods, fields, meta, ops = native.methods, native.fields, native.meta, n
 -- ---- operators ------------------------------------------------------------------------------
 local binary = {
   __add = "add", __sub = "sub", __mul = "mul", __div = "div", __pow = "pow",
-  __mod = "remainder", __idiv = "floor_divide", __band = "bitwise_and", __bor = "bitwise_or", __bxor = "bitwise_xor",
+  __mod = "remainder", __idiv = "floor_divide", __band = "bitwise_and", __bor = "bitwise_or",
+  __bxor = "bitwise_xor",
 }
 for event, op in pairs(binary) do meta[event] = ops[op] end
 local neg, bitwise_not = ops.neg, ops.bitwise_not
@@ -144,7 +145,7 @@ local function formatter(t, shorten)
   local float = t.dtype:sub(1, 5) == "float"
   local pattern = not float and "%d" or "%.4f"
   if float and whole and largest < 1e9 then pattern = "%d."
-  elseif float and (largest >= 1e5 or largest > 0 and (largest < 1e-3 or largest / least > 1e6)) then
+  elseif float and largest > 0 and (largest >= 1e5 or largest < 1e-3 or largest / least > 1e6) then
     pattern = "%.4e"
   end
   local function text(v)
@@ -193,7 +194,9 @@ function meta.__tostring(t)
   return al.scope(function()
     local shape = t.ndim == 0 and "scalar" or table.concat(t.shape, "x")
     local note = ""
-    if t.requires_grad then note = t.grad_fn and (" <%s>"):format(t.grad_fn) or " requires_grad" end
+    if t.requires_grad then
+      note = t.grad_fn and (" <%s>"):format(t.grad_fn) or " requires_grad"
+    end
     local d = t:detach()
     local text = ""
     if t:numel() > 0 then
