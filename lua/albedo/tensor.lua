@@ -145,7 +145,8 @@ local function formatter(t, shorten)
   local float = t.dtype:sub(1, 5) == "float"
   local pattern = not float and "%d" or "%.4f"
   if float and whole and largest < 1e9 then pattern = "%d."
-  elseif float and largest > 0 and (largest >= 1e5 or largest < 1e-3 or largest / least > 1e6) then
+  elseif float and largest > 0
+    and (largest >= 1e5 or largest < 1e-3 or largest / least > 1e6) then
     pattern = "%.4e"
   end
   local function text(v)
