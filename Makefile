@@ -31,7 +31,8 @@ pkg = $(patsubst -I%,-isystem %,$(shell pkg-config $(1) 2>/dev/null))
 # --- flags --------------------------------------------------------------------------------------
 # No -ffast-math: NaN must stay NaN, and linking with it flushes denormals in the whole process.
 WARN := -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
-OPT := -O3
+OPT := -O3 -fno-asynchronous-unwind-tables
+STRIP := -Wl,-s
 SAN :=
 ifeq ($(VARIANT),asan)
 OPT := -O1 -g -fno-omit-frame-pointer
@@ -40,13 +41,16 @@ else ifeq ($(VARIANT),tsan)
 OPT := -O1 -g
 SAN := -fsanitize=thread
 endif
+ifneq ($(VARIANT),release)
+STRIP :=
+endif
 BLAS_PKG := $(if $(NO_BLAS),,openblas)
 override CFLAGS := -std=gnu11 $(OPT) -fPIC -fopenmp -fno-math-errno -fno-trapping-math -fno-semantic-interposition \
   $(WARN) $(SAN) -Icsrc $(if $(NO_BLAS),-DAL_NO_BLAS,$(call pkg,--cflags $(BLAS_PKG))) $(CFLAGS)
 LIBS := -fopenmp $(SAN) $(if $(NO_BLAS),,$(call pkg,--libs $(BLAS_PKG))) -lm
 # nodelete: Lua unloads modules when it closes, while OpenMP's threads still wait inside libgomp;
 # unmapping that crashes at exit.
-SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,nodelete -Wl,--as-needed
+SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,nodelete -Wl,--as-needed $(STRIP)
 LUA_CFLAGS := $(call pkg,--cflags $(LUA_PKG))
 
 # --- what to build ------------------------------------------------------------------------------
@@ -56,8 +60,8 @@ ISA_generic :=
 ISA_avx2 := -march=x86-64-v3
 ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
-# Loops that are many and long: vectorised, but without -O3's unrolled and peeled copies, which double the code
-# and gain nothing.
+# Loops that are many and long: vectorised, but without -O3's unrolled and peeled copies, which double
+# the code and gain nothing.
 LEAN := elementwise elementwise_binary random reduce softmax
 LEAN_FLAGS := $(if $(findstring clang,$(CC)),,$(if $(findstring -O3,$(OPT)),-O2 -ftree-vectorize \
   -fvect-cost-model=dynamic --param vect-epilogues-nomask=0))
@@ -121,7 +125,7 @@ $(SO): $(CORE_OBJ) $(LUA_OBJ) $(B)/link.flags
 define plugin_rule
 $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)): EXTRA = $(call pkg,--cflags $(call plugin_pkgs,$(1)))
 $(NATIVE)/$(1).so: $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)) | $(SO)
-	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed -o $(B)/$$(@F).new $$(filter %.o,$$^) $(SO) \
+	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed $(STRIP) -o $(B)/$$(@F).new $$(filter %.o,$$^) $(SO) \
 	  $$(SAN) $$(LDFLAGS) $(if $(call plugin_pkgs,$(1)),$(call pkg,--libs $(call plugin_pkgs,$(1)))) && mv -f $(B)/$$(@F).new $$@
 endef
 $(foreach p,$(HAVE),$(eval $(call plugin_rule,$(p))))
