@@ -31,22 +31,26 @@ pkg = $(patsubst -I%,-isystem %,$(shell pkg-config $(1) 2>/dev/null))
 # --- flags --------------------------------------------------------------------------------------
 # No -ffast-math: NaN must stay NaN, and linking with it flushes denormals in the whole process.
 WARN := -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
-OPT := -O3 -fno-asynchronous-unwind-tables
+# FAST where unrolled and peeled loops pay: the compute-bound kernels. LEAN elsewhere: as vectorised,
+# half the code.
+FAST := -O3
+LEAN := -O2 $(if $(findstring clang,$(CC)),,-ftree-vectorize -fvect-cost-model=dynamic --param vect-epilogues-nomask=0)
+DEBUG := -fno-asynchronous-unwind-tables
 STRIP := -Wl,-s
-SAN :=
 ifeq ($(VARIANT),asan)
-OPT := -O1 -g -fno-omit-frame-pointer
-SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+DEBUG := -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(VARIANT),tsan)
-OPT := -O1 -g
-SAN := -fsanitize=thread
+DEBUG := -g -fsanitize=thread
 endif
-ifneq ($(VARIANT),release)
+SAN := $(filter -fsanitize=%,$(DEBUG))
+ifneq ($(SAN),)
+FAST := -O1
+LEAN := -O1
 STRIP :=
 endif
 BLAS_PKG := $(if $(NO_BLAS),,openblas)
-override CFLAGS := -std=gnu11 $(OPT) -fPIC -fopenmp -fno-math-errno -fno-trapping-math -fno-semantic-interposition \
-  $(WARN) $(SAN) -Icsrc $(if $(NO_BLAS),-DAL_NO_BLAS,$(call pkg,--cflags $(BLAS_PKG))) $(CFLAGS)
+override CFLAGS := -std=gnu11 $(DEBUG) -fPIC -fopenmp -fno-math-errno -fno-trapping-math -fno-semantic-interposition \
+  $(WARN) -Icsrc $(if $(NO_BLAS),-DAL_NO_BLAS,$(call pkg,--cflags $(BLAS_PKG))) $(CFLAGS)
 LIBS := -fopenmp $(SAN) $(if $(NO_BLAS),,$(call pkg,--libs $(BLAS_PKG))) -lm
 # nodelete: Lua unloads modules when it closes, while OpenMP's threads still wait inside libgomp;
 # unmapping that crashes at exit.
@@ -60,11 +64,9 @@ ISA_generic :=
 ISA_avx2 := -march=x86-64-v3
 ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
-# Loops that are many and long: vectorised, but without -O3's unrolled and peeled copies, which double
-# the code and gain nothing.
-LEAN := elementwise elementwise_binary random reduce softmax
-LEAN_FLAGS := $(if $(findstring clang,$(CC)),,$(if $(findstring -O3,$(OPT)),-O2 -ftree-vectorize \
-  -fvect-cost-model=dynamic --param vect-epilogues-nomask=0))
+# Which kernels are LEAN; of the plain x86-64 build, which few machines run, all but norm (23 times slower).
+LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
+LEAN_KERNELS := elementwise elementwise_binary random reduce softmax
 
 CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
 KERNEL_SRC := $(wildcard csrc/kernel/*.c)
@@ -101,18 +103,18 @@ missing-plugins:
 # The text of each .flags file is what its targets were made with: they are remade when it changes.
 keep = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
 $(B)/compile.flags: FORCE
-	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(CFLAGS) $(LUA_CFLAGS))
+	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(FAST) $(LEAN) $(LEAN_generic) $(LEAN_KERNELS) $(CFLAGS) $(LUA_CFLAGS))
 $(B)/link.flags: FORCE
 	$(call keep,$(SO_FLAGS) $(CORE_OBJ) $(LUA_OBJ) $(LIBS) $(LDFLAGS))
 
 $(B)/%.o: csrc/%.c $(B)/compile.flags | deps
-	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(LEAN) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 $(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
-$(B)/core/copy.o: EXTRA = $(LEAN_FLAGS)
 
 define kernel_rule
 $(B)/kernel/%.$(1).o: csrc/kernel/%.c $(B)/compile.flags | deps
-	$$(call say,CC,$$< $(1))mkdir -p $$(@D) && $$(CC) $$(CFLAGS) $$(if $$(filter $$*,$$(LEAN)),$$(LEAN_FLAGS)) -DAL_ISA=$(1) $(ISA_$(1)) -MMD -MP -c $$< -o $$@
+	$$(call say,CC,$$< $(1))mkdir -p $$(@D) && $$(CC) \
+	  $$(if $$(filter $$(LEAN_KERNELS) $$(LEAN_$(1)),$$*),$$(LEAN),$$(FAST)) $$(CFLAGS) -DAL_ISA=$(1) $(ISA_$(1)) -MMD -MP -c $$< -o $$@
 endef
 $(foreach i,$(ISA),$(eval $(call kernel_rule,$(i))))
 
@@ -136,7 +138,7 @@ $(B)/lua/albedo/.links: FORCE
 	  for f in lua/albedo/*; do [ "$$f" = lua/albedo/native ] || [ ! -e "$$f" ] || ln -sfn "$(CURDIR)/$$f" $(@D)/; done
 
 $(B)/spec/%: spec/c/%.c $(CORE_OBJ) $(B)/compile.flags $(B)/link.flags
-	$(call say,TEST,$<)mkdir -p $(@D) && $(CC) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(CORE_OBJ) $(LDFLAGS) $(LIBS)
+	$(call say,TEST,$<)mkdir -p $(@D) && $(CC) $(LEAN) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(CORE_OBJ) $(LDFLAGS) $(LIBS)
 tests: $(TESTS)
 	@:
 
