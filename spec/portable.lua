@@ -3,8 +3,8 @@ local al = require "albedo"
 
 al.seed(7)
 local x = al.randn(4, 3, 12, 12)
-local w = al.randn(8, 3, 3, 3, { requires_grad = true })
-local v = al.randn(10, 8 * 6 * 6, { requires_grad = true })
+local w = al.randn(8, 3, 3, 3):requires_grad_()
+local v = al.randn(10, 8 * 6 * 6):requires_grad_()
 local labels = al.tensor({ 1, 4, 7, 10 }, { dtype = "int64" })
 
 local first, last
