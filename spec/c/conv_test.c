@@ -218,7 +218,7 @@ int main(int argc, char **argv) {
     const al_conv_kernels *kernels;
     al_isa_level level;
   } builds[] = BUILDS(al_conv);
-  int rounds = argc > 1 ? atoi(argv[1]) : 60;
+  int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS(60);
   al_conv fixed[] = {
       square(2, 3, 24, 33, 7, 2, 3, 1),
       square(1, 300, 40, 9, 1, 1, 0, 1),

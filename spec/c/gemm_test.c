@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
     const al_gemm_kernels *kernels;
     al_isa_level level;
   } builds[] = BUILDS(al_gemm);
-  int rounds = argc > 1 ? atoi(argv[1]) : 150;
+  int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS(150);
   static const int64_t fixed[][3] = {{1, 1, 1},   {1, 200, 300}, {200, 1, 300}, {3, 5, 0},
                                      {0, 4, 4},   {300, 50, 70}, {64, 900, 40}, {97, 101, 600},
                                      {2, 700, 2}, {250, 800, 3}, {48, 48, 48},  {1, 5, 2000}};

@@ -3,6 +3,13 @@
 #ifndef KERNEL_CHECK_H
 #define KERNEL_CHECK_H
 
+/* Random rounds of a test; sanitizers, ten times slower, get fewer. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define ROUNDS(n) ((n) / 10)
+#else
+#define ROUNDS(n) (n)
+#endif
+
 #include <math.h>
 #include <omp.h>
 #include <stdarg.h>

@@ -130,7 +130,7 @@ int main(int argc, char **argv) {
     const al_pool_kernels *kernels;
     al_isa_level level;
   } builds[] = BUILDS(al_pool);
-  int rounds = argc > 1 ? atoi(argv[1]) : 80;
+  int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS(80);
   for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
     if (builds[b].level > al_isa()) continue;
     for (int i = 0; i < rounds; i++) {
