@@ -143,7 +143,16 @@ void al_unref(al_tensor *t) {
 
 al_tensor *al_alias(al_tensor *t, int ndim, const int64_t *shape, const int64_t *stride,
                     int64_t offset) {
-  return t ? al_tensor_on(t->storage, t->dtype, ndim, shape, stride, offset) : NULL;
+  if (!t) return NULL;
+  int64_t n = 1;
+  bool fits = true, empty = false;
+  for (int d = 0; d < ndim; d++) {
+    empty = empty || shape[d] == 0;
+    fits = fits && !__builtin_mul_overflow(n, shape[d], &n);
+  }
+  if (!empty && (!fits || n > INT64_MAX / 16))
+    return al_null("a view of %s elements is too large", al_shape_text(ndim, shape));
+  return al_tensor_on(t->storage, t->dtype, ndim, shape, stride, offset);
 }
 
 al_tensor *al_detach(al_tensor *t) {

@@ -57,8 +57,10 @@ static int infer_shape(const al_tensor *x, int n, const int64_t *want, int64_t *
   int64_t known = 1, numel = al_numel(x);
   for (int d = 0; d < n; d++) {
     shape[d] = want[d];
-    if (want[d] >= 0) known *= want[d];
-    else if (want[d] != -1)
+    if (want[d] >= 0) {
+      if (__builtin_mul_overflow(known, want[d], &known))
+        return al_fail("shape %s is too large", al_shape_text(n, want));
+    } else if (want[d] != -1)
       return al_fail("size %lld of dim %d is negative", (long long)want[d], d + 1);
     else if (hole >= 0) return al_fail("only one size may be -1");
     else hole = d;

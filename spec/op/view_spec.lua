@@ -7,6 +7,13 @@ local function grid(...)
 end
 
 describe("views", function()
+  it("whose elements no integer counts are refused", function()
+    assert.error_matches(function() return al.zeros(0):reshape(2 ^ 32, 2 ^ 32) end, "too large")
+    assert.error_matches(function() return al.zeros(4):view(4, math.tointeger(2 ^ 62) + 1) end, "too large")
+    assert.error_matches(function() return al.zeros(1):expand(2 ^ 40, 2 ^ 40) end, "too large")
+    assert.same({ 0, 2 ^ 40 }, al.zeros(1):expand(2 ^ 40):unsqueeze(1)["2:1"].shape)
+  end)
+
   it("reshape infers one size, shares storage where it can and copies where it must", function()
     local x = grid(2, 6)
     local y = x:reshape(3, -1)
