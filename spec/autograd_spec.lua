@@ -24,6 +24,43 @@ describe("backward", function()
     assert.equal(27, s.grad:item())
   end)
 
+  it("never shares .grad with another tensor", function()
+    local x, g = leaf { 0, 0 }, al.ones(2, { dtype = "float64" })
+    x:backward(g)
+    x:backward(g)
+    assert.same({ 1, 1 }, g:totable())
+    assert.same({ 2, 2 }, x.grad:totable())
+    local a, b = leaf(1), leaf(2);
+    (a + b):backward { create_graph = true };
+    (a * 5):backward()
+    assert.equal(6, a.grad:item())
+    assert.equal(1, b.grad:item())
+  end)
+
+  it("refuses a view from before its storage was written, with a node or without", function()
+    local w = leaf { 2 }
+    local x = al.zeros(3, { dtype = "float64" })
+    local v, apart = x["1:1"], x:detach()
+    local of_apart = apart["1:1"]
+    x["1:1"] = w * 3
+    assert.error_matches(function() return v * w end, "take the view again")
+    assert.error_matches(function() return v * 2 end, "take the view again");
+    (apart * 2 + of_apart):sum()
+    assert.equal(6, al.no_grad(function() return v * 1 end):item())
+    local y = w * 1
+    local u = y[1]
+    y:mul_(2)
+    assert.error_matches(function() u:backward() end, "take the view again")
+  end)
+
+  it("goes through an assignment by list and index tensor", function()
+    local w, y = leaf { 1, 2 }, al.zeros(2, 3, { dtype = "float64" })
+    y[{ 1, al.tensor({ 1, 3 }, { dtype = "int64" }) }] = w
+    assert.same({ { 1, 0, 2 }, { 0, 0, 0 } }, y:totable());
+    (y * al.tensor({ { 1, 10, 100 }, { 0, 0, 0 } }, { dtype = "float64" })):sum():backward()
+    assert.same({ 1, 100 }, w.grad:totable())
+  end)
+
   it("walks a long chain without recursion", function()
     local x = leaf(1)
     local y = x

@@ -6,7 +6,8 @@
 struct al_storage {
   _Atomic int32_t refs;
   _Atomic uint32_t version; /* counts in-place writes */
-  const char *writer;       /* op of the last in-place write */
+  uint32_t recorded;  /* version after the last in-place write that the graph knows; 0: none */
+  const char *writer; /* op of the last in-place write */
   size_t bytes;
   void *data;
   void (*release)(
@@ -78,6 +79,8 @@ struct al_node {
 };
 void al_node_unref(al_node *n);
 int al_record(al_call *c); /* makes the node of a call whose outputs are ready */
+int al_check_view(
+    const al_tensor *t); /* -1 when t is a view and was overwritten since it was taken */
 int al_check_stale(
     const al_call *c); /* -1 when an input view was overwritten since it was taken */
 

@@ -116,7 +116,8 @@ static int add_to_leaf(al_tensor *leaf, al_tensor *g, bool create) {
    */
   bool own = atomic_load(&g->storage->refs) == 1 && atomic_load(&g->refs) <= 1 &&
              al_is_contiguous(g) && !g->node;
-  if (!own && !create) g = al_fresh_contiguous(g, (al_dtype)leaf->dtype);
+  if (!own)
+    g = create ? al_apply(&al_op_clone, g) : al_fresh_contiguous(g, (al_dtype)leaf->dtype);
   if (!g) return -1;
   leaf->grad = al_ref(g);
   return 0;
@@ -240,6 +241,7 @@ static int visit(pass *p, al_node *n) {
 static int seed(pass *p, al_tensor *root, al_tensor *cotangent) {
   if (!root->requires_grad)
     return al_fail("the tensor does not depend on anything that requires a gradient");
+  if (al_check_view(root)) return -1;
   if (!cotangent) {
     if (al_numel(root) != 1)
       return al_fail("a tensor of %s needs a gradient of its own shape as argument",
@@ -255,7 +257,9 @@ static int seed(pass *p, al_tensor *root, al_tensor *cotangent) {
   if (cotangent->dtype != root->dtype) cotangent = al_to(cotangent, (al_dtype)root->dtype);
   if (!cotangent) return -1;
   if (root->node) return add_up(&root->node->gout[root->slot], cotangent, true);
-  return wanted_leaf(p, root) ? deliver(p, root, cotangent) : 0;
+  if (!wanted_leaf(p, root)) return 0;
+  cotangent = al_apply(&al_op_clone, cotangent); /* .grad is never the caller's own tensor */
+  return cotangent ? deliver(p, root, cotangent) : -1;
 }
 
 static void cleanup(pass *p) {

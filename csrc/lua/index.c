@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+extern al_op al_op_index_put;
+
 enum { UP_STATE = 1, UP_METHODS, UP_FIELDS };
 
 typedef struct pick {
@@ -259,7 +261,12 @@ static int write_pick(al_tensor *t, const pick *p, al_tensor *value) {
   if (p->index->dtype == AL_BOOL) return al_fail("index: a mask stands alone, as t[mask] = v");
   if (!p->n) return al_assign_index(t, 0, p->index, value);
   al_tensor *part = al_slice(t, p->r, p->n);
-  return part ? al_assign_index(part, p->index_at, p->index, value) : -1;
+  if (!part) return -1;
+  if (!al_grad_enabled() || !(t->requires_grad || value->requires_grad))
+    return al_assign_index(part, p->index_at, p->index, value);
+  part = al_apply(&al_op_index_put, part, (int64_t)p->index_at, p->index,
+                  value); /* recorded writes go to t itself */
+  return part ? al_slice_assign(t, p->r, p->n, part) : -1;
 }
 
 int al_tensor_newindex(lua_State *L) {

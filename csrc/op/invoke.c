@@ -94,8 +94,11 @@ static bool any_wants(const al_call *c) {
   return false;
 }
 
-static int stale(const al_tensor *t) {
-  if (!t || !t->view || !t->node || t->version == al_version_of(t)) return 0;
+/* A view's node says how its elements came to be. A later write makes that untrue; for a view
+ * without a node only a write that was itself recorded does. */
+int al_check_view(const al_tensor *t) {
+  if (!t || !t->view || t->version == al_version_of(t)) return 0;
+  if (!t->node && t->version >= t->storage->recorded) return 0;
   return al_fail(
       "%s wrote into the storage after this view of it was taken: take the view again",
       t->storage->writer ? t->storage->writer : "an in-place op");
@@ -104,10 +107,10 @@ static int stale(const al_tensor *t) {
 int al_check_stale(const al_call *c) {
   for (int i = 0; i < c->op->nparams; i++) {
     if (c->op->param[i].kind == AL_K_TENSOR) {
-      if (c->a[i].t != c->into && stale(c->a[i].t)) return -1;
+      if (c->a[i].t != c->into && al_check_view(c->a[i].t)) return -1;
     } else if (c->op->param[i].kind == AL_K_TENSORS) {
       for (int j = 0; j < c->a[i].ts.n; j++)
-        if (stale(c->a[i].ts.v[j])) return -1;
+        if (al_check_view(c->a[i].ts.v[j])) return -1;
     }
   }
   return 0;
@@ -138,11 +141,18 @@ static bool missing_tensor(const al_call *c) {
   return false;
 }
 
+/* What is detached, and views of it, follow no later write. */
+enum { NEVER = 0xffffffff };
+static bool cut_off(const al_call *c) {
+  const al_tensor *x = c->a[0].t;
+  return c->op->flags & AL_F_NODIFF || (x->view && x->version == NEVER && !c->recording);
+}
+
 static int run(al_call *c, bool record) {
   const al_op *op = c->op;
   bool former = al_here.no_grad;
   if (c->into && check_into(c, record)) return -1;
-  if (record && al_check_stale(c)) return -1;
+  if (!al_here.no_grad && !(op->flags & AL_F_NODIFF) && al_check_stale(c)) return -1;
   if (!(op->flags & AL_F_COMPOSITE)) al_here.no_grad = true;
   int failed = op->forward(c);
   al_here.no_grad = former;
@@ -154,9 +164,12 @@ static int run(al_call *c, bool record) {
   if (op->flags & AL_F_VIEW && c->out[0] != c->a[0].t &&
       c->out[0]->storage == c->a[0].t->storage) {
     c->out[0]->view = true;
-    c->out[0]->version = al_version_of(c->out[0]);
+    c->out[0]->version = cut_off(c) ? NEVER : al_version_of(c->out[0]);
   }
-  return c->recording ? al_record(c) : 0;
+  if (!c->recording) return 0;
+  if (al_record(c)) return -1;
+  if (c->into) c->into->storage->recorded = al_version_of(c->into);
+  return 0;
 }
 
 int al_invoke(al_call *c) {
