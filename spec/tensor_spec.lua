@@ -1,5 +1,12 @@
 local al = require "albedo"
 
+describe("from_bytes", function()
+  it("takes 0 and 1 for bools, nothing else", function()
+    assert.same({ true, false }, al.from_bytes("\1\0", "bool"):totable())
+    assert.error_matches(function() return al.from_bytes("\1\5", "bool") end, "byte 2 is 5")
+  end)
+end)
+
 describe("al.tensor", function()
   it("takes numbers, nests, booleans and tensors", function()
     assert.equal(2.5, al.tensor(2.5):item())

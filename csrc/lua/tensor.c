@@ -183,6 +183,10 @@ static int from_bytes(lua_State *L) {
   if (len != (size_t)al_numel(t) * al_dtype_size((al_dtype)dtype))
     return al_raise(L, st, "from_bytes: %lld bytes do not make a tensor of %s %s",
                     (long long)len, al_shape_text(n, shape), al_dtype_name((al_dtype)dtype));
+  for (size_t k = 0; dtype == AL_BOOL && k < len; k++)
+    if ((unsigned char)s[k] > 1)
+      return al_raise(L, st, "from_bytes: byte %lld is %d, bools are 0 and 1", (long long)k + 1,
+                      (unsigned char)s[k]);
   memcpy(al_data(t), s, len);
   return 1;
 }
