@@ -48,6 +48,6 @@ void *al_null(const char *format, ...) {
 
 const char *al_error(void) { return al_message[0] ? al_message : "unknown failure"; }
 
-void al_error_clear(void) { al_here.described = al_here.no_memory = false; }
+void al_error_clear(void) { al_here.described = al_here.no_memory = al_here.wrote = false; }
 
 bool al_out_of_memory(void) { return al_here.no_memory; }

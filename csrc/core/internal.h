@@ -27,6 +27,7 @@ al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *
 typedef struct al_context {
   bool no_grad;
   bool described; /* al_invoke has already put op and arguments into the message */
+  bool wrote;     /* the call at hand has overwritten a tensor: it must not be tried again */
   bool no_memory; /* the failure at hand is an allocation */
   al_frame *frame;
   al_rng rng;

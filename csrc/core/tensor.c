@@ -195,6 +195,7 @@ uint32_t al_version_of(const al_tensor *t) { return atomic_load(&t->storage->ver
 void al_bump(al_tensor *t, const char *writer) {
   atomic_fetch_add(&t->storage->version, 1);
   t->storage->writer = writer;
+  al_here.wrote = true;
 }
 
 int al_dim(int64_t d, int ndim, int *out) {

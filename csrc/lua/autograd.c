@@ -37,11 +37,11 @@ static int read_flags(lua_State *L, int i, const char *who) {
  * every leaf t depends on. A tensor of one element needs no gradient argument. */
 static int backward(lua_State *L) {
   state *st = STATE(L);
+  al_collect_if_over(L, st);
   al_tensor *t = al_check_tensor(L, st, 1, "backward"), *g = al_to_tensor(L, st, 2);
   if (!g && !lua_isnoneornil(L, 2) && !lua_istable(L, 2))
     return al_raise(L, st, "backward: gradient must be a tensor, got %s", luaL_typename(L, 2));
   int flags = read_flags(L, lua_istable(L, 2) ? 2 : 3, "backward");
-  al_collect_if_over(L, st);
   al_error_clear();
   if (al_backward(1, &t, g ? &g : NULL, 0, NULL, NULL, flags)) {
     const char *m = al_error();

@@ -30,6 +30,7 @@ typedef struct state {
   int box_ref, boxes; /* registry references: the boxes' metatable; tensor -> box, weak */
   int threads;        /* coroutine -> its innermost scope, weak keys */
   int open_scopes;
+  unsigned closings;    /* scopes closed by hand so far */
   unsigned calls;       /* ops called: the soft limit asks for Lua's heap every so many */
   int64_t limit, slack; /* collect when native + Lua memory passes `limit`; it is then live +
                            max(slack, live) */

@@ -75,6 +75,7 @@ void al_push_tensor(lua_State *L, state *st, al_tensor *t, bool held) {
   }
   box *b = held ? push_raw(L, st) : al_push_box(L, st);
   al_fill_box(b, al_ref(t));
+  t->host = b; /* a former box may be dead but not yet finalized */
   al_publish_box(L, st, -1);
 }
 

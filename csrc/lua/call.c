@@ -281,6 +281,26 @@ static void settle(lua_State *L, state *st, box *b, int at, int arguments) {
   else lua_pop(L, 1);
 }
 
+/* Whether the value at i is, or holds, a tensor that was released. */
+static bool released(lua_State *L, int i, int depth) {
+  box *b = al_to_box(L, STATE(L), i);
+  if (b || !depth || !lua_istable(L, i)) return b && !b->t;
+  bool found = false;
+  for (lua_pushnil(L); !found && lua_next(L, i); lua_pop(L, 1))
+    found = released(L, lua_gettop(L), depth - 1);
+  if (found) lua_pop(L, 1);
+  return found;
+}
+
+/* Allocating for Lua runs finalizers. One that closed a scope may have released what was
+ * parsed. */
+static void check_arguments(lua_State *L, const parsed *p, unsigned closings, int last) {
+  if (STATE(L)->closings == closings) return;
+  for (int i = 1; i <= last; i++)
+    if (released(L, i, 2))
+      al_raise(L, STATE(L), "%s: a finalizer closed the scope of a tensor in use", p->name);
+}
+
 static int run_op(lua_State *L) {
   state *st = STATE(L);
   parsed p;
@@ -290,19 +310,22 @@ static int run_op(lua_State *L) {
   p.c.into = NULL;
   p.c.pooled = 0;
   al_collect_if_over(L, st);
+  unsigned closings = st->closings;
   parse(L, &p);
   if (e->inplace) {
     if (p.number[0])
       al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
     p.c.into = p.c.a[0].t;
   }
-  luaL_checkstack(L, 2 * AL_MAX_OUTS + 4, p.name);
+  luaL_checkstack(L, 2 * AL_MAX_OUTS + 8, p.name);
   box *b[AL_MAX_OUTS];
   int first = lua_gettop(L) + 1, n = p.c.op->nouts;
   for (int k = 0; k < n; k++) b[k] = al_push_box(L, st);
+  check_arguments(L, &p, closings, first - 1);
   if (attempt(&p)) {
-    if (!al_out_of_memory()) return al_raise_kernel(L, st);
+    if (!al_out_of_memory() || al_here.wrote) return al_raise_kernel(L, st);
     lua_gc(L, LUA_GCCOLLECT, 0); /* unreachable tensors first, then once more */
+    check_arguments(L, &p, closings, first - 1);
     al_memory_trim();
     if (attempt(&p)) return al_raise_kernel(L, st);
   }

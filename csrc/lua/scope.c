@@ -12,6 +12,7 @@ scope *al_current_scope(lua_State *L, state *st) {
   lua_rawget(L, -2);
   scope *s = lua_touserdata(L, -1);
   lua_pop(L, 2);
+  while (s && !s->open) s = s->parent; /* another coroutine may have closed it */
   return s;
 }
 
@@ -28,6 +29,7 @@ static void close_scope(state *st, scope *s) {
   if (!s->open) return;
   s->open = false;
   st->open_scopes--;
+  st->closings++;
   while (s->ring.next != &s->ring) {
     box *b = s->ring.next;
     al_unlink_box(b);
@@ -56,8 +58,13 @@ static int scope_close(lua_State *L) {
   return 0;
 }
 
+/* An abandoned scope leaves its tensors to the collector: what is still in use elsewhere,
+ * perhaps by the call that made the collector run, must not go. */
 static int scope_collect(lua_State *L) {
-  close_scope(STATE(L), lua_touserdata(L, 1));
+  scope *s = lua_touserdata(L, 1);
+  if (s->open) STATE(L)->open_scopes--;
+  s->open = false;
+  while (s->ring.next != &s->ring) al_unlink_box(s->ring.next);
   return 0;
 }
 
@@ -92,38 +99,47 @@ static void link_box(box *b, scope *s) {
   b->next->prev = b->prev->next = b;
 }
 
-/* Moves the tensors in the value at `i` outward: one scope, or out of all. Tables are walked
- * once each. */
-static void move(lua_State *L, state *st, int i, bool all, int seen) {
-  box *b = al_to_box(L, st, i);
+/* Moves the tensor on top outward: one scope, or out of all. A table not met before joins the
+ * list at `seen`. */
+static void move(lua_State *L, state *st, bool all, int seen) {
+  box *b = al_to_box(L, st, -1);
   if (b) {
     scope *outer = b->in && !all ? b->in->parent : NULL;
     while (outer && !outer->open) outer = outer->parent;
     if (b->in) link_box(b, outer);
     return;
   }
-  if (!lua_istable(L, i)) return;
-  lua_pushvalue(L, i);
-  lua_rawget(L, seen);
-  bool known = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  if (known) return;
-  lua_pushvalue(L, i);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, seen);
-  luaL_checkstack(L, 8, "al.keep: tables nested too deep");
-  lua_pushnil(L);
-  while (lua_next(L, i)) {
-    move(L, st, lua_gettop(L), all, seen);
-    lua_pop(L, 1);
+  if (!lua_istable(L, -1)) return;
+  lua_pushvalue(L, -1);
+  if (lua_rawget(L, seen) == LUA_TNIL) {
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, seen);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, seen, (lua_Integer)lua_rawlen(L, seen) + 1);
   }
+  lua_pop(L, 1);
 }
 
+/* Tables are walked in a row, not by recursion: a list of a million links is fine. */
 static int keep_all(lua_State *L, bool all) {
   state *st = STATE(L);
-  int n = lua_gettop(L);
+  int n = lua_gettop(L), seen = n + 1;
+  luaL_checkstack(L, 8, "keep");
   lua_newtable(L);
-  for (int i = 1; i <= n; i++) move(L, st, i, all, n + 1);
+  for (int i = 1; i <= n; i++) {
+    lua_pushvalue(L, i);
+    move(L, st, all, seen);
+    lua_pop(L, 1);
+  }
+  for (lua_Integer k = 1; lua_rawgeti(L, seen, k) != LUA_TNIL; k++) {
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+      move(L, st, all, seen);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
   lua_settop(L, n);
   return n;
 }

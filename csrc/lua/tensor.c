@@ -96,6 +96,7 @@ static int tensor(lua_State *L) {
     return al_raise(L, st, "tensor: only floating tensors have gradients");
   al_collect_if_over(L, st);
   box *b = al_push_box(L, st);
+  if (source) source = al_to_tensor(L, st, 1); /* unless a finalizer just closed its scope */
   t = source ? al_fresh_contiguous(source, (al_dtype)m.dtype)
              : al_empty((al_dtype)m.dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
@@ -148,8 +149,8 @@ static int totable(lua_State *L) {
  * them */
 static int bytes(lua_State *L) {
   state *st = STATE(L);
-  al_tensor *t = al_check_tensor(L, st, 1, "bytes");
   box *b = al_push_box(L, st);
+  al_tensor *t = al_check_tensor(L, st, 1, "bytes");
   al_tensor *dense = al_fresh_contiguous(t, (al_dtype)t->dtype);
   if (!dense) return al_raise_kernel(L, st);
   al_fill_box(b, dense);
