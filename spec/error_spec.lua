@@ -6,6 +6,15 @@ local function message_of(f, ...)
   return message
 end
 
+describe("a list with a name in it", function()
+  it("is an error: the option would be lost", function()
+    local x = al.ones(2, 2)
+    assert.error_matches(function() return al.sum(x, { 1, keepdim = true }) end, '"keepdim" stands in the list dims')
+    assert.error_matches(function() return al.cat { x, x, dim = 2 } end, '"dim" stands in the list xs')
+    assert.same({ 1, 2 }, al.sum(x, { 1 }, { keepdim = true }).shape)
+  end)
+end)
+
 describe("an error", function()
   local here = "spec/error_spec.lua:"
 

@@ -52,6 +52,15 @@ static void add_int(lua_State *L, parsed *p, const al_param *param, al_arg *a, i
   a->ints.n++;
 }
 
+/* A list holds no names: {1, keepdim = true} would lose its option without a word. */
+static void check_list(lua_State *L, const parsed *p, const al_param *param, int i) {
+  for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1))
+    if (lua_type(L, -2) == LUA_TSTRING)
+      al_raise(L, STATE(L),
+               "%s: \"%s\" stands in the list %s: options have a table of their own", p->name,
+               lua_tostring(L, -2), param->name);
+}
+
 /* One integer, or a table of them; variadic: all integers from i up to `last`. Returns how many
  * values it took. */
 static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i,
@@ -61,6 +70,7 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
   a->given = true;
   if (lua_istable(L, i)) {
     int n = (int)lua_rawlen(L, i);
+    check_list(L, p, param, i);
     for (int k = 1; k <= n; k++) {
       lua_rawgeti(L, i, k);
       add_int(L, p, param, a, lua_gettop(L));
@@ -79,6 +89,7 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
 static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i) {
   if (!lua_istable(L, i)) wrong(L, p, param, "a list of tensors", i);
   int n = (int)lua_rawlen(L, i);
+  check_list(L, p, param, i);
   al_tensor **v = lua_newuserdata(L, (size_t)(n + 1) * sizeof *v); /* stays on the stack */
   for (int k = 0; k < n; k++) {
     lua_rawgeti(L, i, k + 1);
