@@ -58,6 +58,12 @@ static al_range range(lua_State *L, const al_tensor *t, int d, bool has_a, int64
     if (from > n - 1) from = n - 1;
     if (to < 0) to = 0;
   }
+  if (step < -n) step = -n - 1; /* one entry at most: no larger stride is needed */
+  if (step > n) step = n + 1;
+  if (from > n) from = n; /* beyond the dim all positions are alike */
+  if (from < -1) from = -1;
+  if (to > n) to = n;
+  if (to < -1) to = -1;
   int64_t span = step > 0 ? to - from : from - to, stride = step > 0 ? step : -step;
   al_range r = {.start = from, .step = step, .count = span < 0 ? 0 : span / stride + 1};
   if (r.count == 0) r.start = 0;

@@ -2,6 +2,18 @@ local al = require "albedo"
 
 local function int(t) return al.tensor(t, { dtype = "int64" }) end
 
+describe("ranges far outside", function()
+  it("are clipped", function()
+    local x, most, least = al.arange(3), math.maxinteger or 2 ^ 53, math.mininteger or -2 ^ 53
+    assert.same({ 3 }, x[{ { nil, nil, least } }]:totable())
+    assert.same({ 1 }, x[{ { nil, nil, most } }]:totable())
+    assert.same({ 3, 2, 1 }, x[{ { most, least, -1 } }]:totable())
+    assert.same({}, x[{ { most, least } }]:totable())
+    assert.same({}, x[{ { least, most, -1 } }]:totable())
+    assert.same({ 1, 2, 3 }, x[{ { least, most } }]:totable())
+  end)
+end)
+
 describe("index tensors", function()
   local x
   before_each(function() x = al.arange(12):reshape(3, 4) end)
