@@ -45,6 +45,16 @@ end)
 
 local DTYPES = { "float32", "float64", "int64", "int32", "uint8", "bool" }
 
+describe("al.save", function()
+  it("refuses two values of one name", function()
+    local path = os.tmpname()
+    assert.error_matches(function()
+      al.save(path, { ["a.b"] = al.ones(1), a = { b = al.zeros(1) } })
+    end, "two values would be named a.b")
+    os.remove(path)
+  end)
+end)
+
 describe("al.save and al.load", function()
   it("give every dtype and shape back to the bit", function()
     local state = {}

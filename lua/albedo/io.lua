@@ -36,6 +36,9 @@ end
 -- Gathers value under name into out = { tensors, strings, numbers, booleans }.
 local function flatten(out, name, value, seen)
   local kind = type(value)
+  if out.tensors[name] or out.strings[name] then
+    error(("al.save: two values would be named %s"):format(name), 0)
+  end
   if al.is_tensor(value) then
     out.tensors[name] = value
   elseif kind == "number" then
