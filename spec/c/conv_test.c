@@ -212,6 +212,47 @@ static void test_winograd_error(const al_conv_kernels *kernels, const char *buil
   }
 }
 
+static void test_faults(const al_conv_kernels *kernels, const char *build) {
+  al_conv shapes[] = {square(1, 3, 20, 9, 3, 2, 1, 1), square(1, 4, 4, 9, 3, 1, 1, 4),
+                      square(1, 18, 20, 9, 3, 1, 1, 1), square(1, 260, 256, 4, 3, 1, 1, 1)};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    const al_conv *cv = &shapes[i];
+    RANDOM_ARRAY(float, x, cv->n * cv->c * volume(cv->in));
+    RANDOM_ARRAY(float, y, cv->n * cv->k * volume(cv->out));
+    RANDOM_ARRAY(float, w, cv->k *(cv->c / cv->groups) * volume(cv->ker));
+    SWEEP_FAULTS(kernels->forward_f32(cv, x, w, NULL, y), "forward %s " SHAPE, build,
+                 SHAPE_OF(cv));
+    SWEEP_FAULTS(kernels->grad_input_f32(cv, y, w, x), "grad_input %s " SHAPE, build,
+                 SHAPE_OF(cv));
+    SWEEP_FAULTS(kernels->grad_weight_f32(cv, x, y, w), "grad_weight %s " SHAPE, build,
+                 SHAPE_OF(cv));
+    free(x), free(y), free(w);
+  }
+}
+
+// Infinities stay where the definition has them: no tap outside its window, no padding, meets
+// them.
+static void test_infinite(const al_conv_kernels *kernels, const char *build) {
+  al_conv shapes[] = {square(2, 3, 5, 11, 3, 1, 1, 1), square(1, 4, 4, 11, 3, 1, 1, 4),
+                      square(1, 4, 4, 11, 3, 2, 1, 4), square(1, 5, 18, 13, 5, 2, 2, 1)};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    const al_conv *cv = &shapes[i];
+    int64_t nx = cv->n * cv->c * volume(cv->in), ny = cv->n * cv->k * volume(cv->out);
+    int64_t nw = cv->k * (cv->c / cv->groups) * volume(cv->ker);
+    RANDOM_ARRAY(double, x, nx);
+    RANDOM_ARRAY(double, gy, ny);
+    RANDOM_ARRAY(double, gw, nw);
+    x[pick(0, nx - 1)] = INFINITY;
+    double *want = calloc((size_t)nw, sizeof *want);
+    EACH_PRODUCT(cv, { want[wi] += x[xi] * gy[yi]; })
+    kernels->grad_weight_f64(cv, x, gy, gw);
+    int wrong = 0;
+    for (int64_t k = 0; k < nw; k++) wrong += isfinite(gw[k]) != isfinite(want[k]);
+    check(!wrong, "grad_weight %s: %d infinities misplaced " SHAPE, build, wrong, SHAPE_OF(cv));
+    free(x), free(gy), free(gw), free(want);
+  }
+}
+
 int main(int argc, char **argv) {
   struct {
     const char *name;
@@ -252,6 +293,8 @@ int main(int argc, char **argv) {
       test_f32(&fixed[i], builds[b].kernels, builds[b].name);
       test_f64(&fixed[i], builds[b].kernels, builds[b].name);
     }
+    test_faults(builds[b].kernels, builds[b].name);
+    test_infinite(builds[b].kernels, builds[b].name);
     test_winograd_error(builds[b].kernels, builds[b].name);
     for (int i = 0; i < rounds; i++) {
       al_conv cv = random_conv();

@@ -51,6 +51,13 @@
 TEST_TYPE(float, _f32, 2e-6)
 TEST_TYPE(double, _f64, 4e-15)
 
+static void test_faults(const al_gemm_kernels *kernels, const char *build) {
+  RANDOM_ARRAY(float, a, 60 * 60);
+  RANDOM_ARRAY(float, c, 60 * 60);
+  SWEEP_FAULTS(kernels->f32(false, false, 60, 60, 60, 1, a, 60, a, 60, 0, c, 60), "%s", build);
+  free(a), free(c);
+}
+
 int main(int argc, char **argv) {
   struct {
     const char *name;
@@ -63,6 +70,7 @@ int main(int argc, char **argv) {
                                      {2, 700, 2}, {250, 800, 3}, {48, 48, 48},  {1, 5, 2000}};
   for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
     if (builds[b].level > al_isa()) continue;
+    test_faults(builds[b].kernels, builds[b].name);
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
       for (int r = 0; r < 4; r++) {
         test_f32(fixed[i][0], fixed[i][1], fixed[i][2], builds[b].kernels, builds[b].name);

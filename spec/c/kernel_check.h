@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../csrc/albedo.h"
 #include "../../csrc/core/isa.h"
 
 static int passed, failed;
@@ -75,9 +76,34 @@ static double uniform(void) {
   }
 #endif
 
+static int64_t stand_in_live, stand_in_fault;
 __attribute__((weak)) void *al_alloc(size_t bytes) {
+  if (stand_in_fault && !--stand_in_fault) return NULL;
+  stand_in_live++;
   return aligned_alloc(64, (bytes + 63) / 64 * 64 + 64);
 }
-__attribute__((weak)) void al_release(void *block) { free(block); }
+__attribute__((weak)) void al_release(void *block) {
+  stand_in_live -= block != NULL;
+  free(block);
+}
+__attribute__((weak)) int64_t al_live_bytes(void) { return stand_in_live; }
+__attribute__((weak)) void al_fault_after(int64_t n, int64_t count) {
+  stand_in_fault = count ? n : 0;
+}
+
+// Runs `call` with its first allocation failing, then its second, ... until it succeeds: each
+// time an error, and nothing left alive.
+#define SWEEP_FAULTS(call, ...)                                        \
+  do {                                                                 \
+    int64_t live_ = al_live_bytes();                                   \
+    int bad_ = -1, n_ = 0;                                             \
+    while (bad_ && ++n_ < 20) {                                        \
+      al_fault_after(n_, 1);                                           \
+      bad_ = call;                                                     \
+      al_fault_after(0, 0);                                            \
+      check(al_live_bytes() == live_, "workspace kept: " __VA_ARGS__); \
+    }                                                                  \
+    check(!bad_ && n_ > 1, "faults: " __VA_ARGS__);                    \
+  } while (0)
 
 #endif

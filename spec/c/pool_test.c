@@ -124,6 +124,19 @@ static al_pool random_pool(void) {
   return p;
 }
 
+static void test_faults(const al_pool_kernels *kernels, const char *build) {
+  al_pool p = {.planes = 1,
+               .in = {1, 6, 6},
+               .out = {1, 3, 3},
+               .ker = {1, 2, 2},
+               .stride = {1, 2, 2},
+               .dil = {1, 1, 1}};
+  float x[36] = {0}, y[9];
+  SWEEP_FAULTS(kernels->max_forward_f32(&p, x, y, NULL), "max %s", build);
+  SWEEP_FAULTS(kernels->avg_forward_f32(&p, x, y), "avg %s", build);
+  SWEEP_FAULTS(kernels->avg_backward_f32(&p, y, x), "avg backward %s", build);
+}
+
 int main(int argc, char **argv) {
   struct {
     const char *name;
@@ -133,6 +146,7 @@ int main(int argc, char **argv) {
   int rounds = argc > 1 ? atoi(argv[1]) : ROUNDS(80);
   for (size_t b = 0; b < sizeof builds / sizeof *builds; b++) {
     if (builds[b].level > al_isa()) continue;
+    test_faults(builds[b].kernels, builds[b].name);
     for (int i = 0; i < rounds; i++) {
       al_pool p = random_pool();
       test_f32(&p, pick(0, 3) == 0, builds[b].kernels, builds[b].name);
