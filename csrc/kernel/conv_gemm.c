@@ -59,14 +59,14 @@ static void plan(pass *p, int64_t taps, int64_t mr, int64_t tile) {
   p->block = al_ceil_div(p->chans, p->blocks);
   p->panels = al_ceil_div(p->rows, mr);
   int64_t rows = al_min(p->rows, ROWS) * p->parts;
-  al_window_cut(w, al_max(4 * tile, al_min(SUMS / rows, WINDOW / p->block)));
+  al_window_cut(w, al_max(2 * tile, al_min(SUMS / rows, WINDOW / p->block)));
   int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
   int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
   splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
   p->task_panels = al_ceil_div(p->panels, splits);
   p->splits = al_ceil_div(p->panels, p->task_panels);
   // Row by row a chunk may take a tenth more vectors than in one run.
-  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + 2 * tile;
+  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + tile;
 }
 
 // The pixels of a chunk as vectors into its window: row by row, or, if that takes a tenth more
@@ -242,9 +242,10 @@ typedef struct AL_S(place) {
   int64_t win, out, lanes;
 } AL_S(place);
 
-static void AL_S(places)(const pass *p, const chunk *c, layout l, AL_S(place) * to) {
+static void AL_S(places)(const pass *p, const chunk *c, layout l, int64_t step,
+                         AL_S(place) * to) {
   const window *w = &p->win;
-  for (int64_t v = 0; v < al_round_up(l.vectors, NV); v++) {
+  for (int64_t v = 0; v < al_round_up(l.vectors, step); v++) {
     int64_t u = al_min(v, l.vectors - 1), r = u / l.wide, x = u % l.wide * LANES;
     int64_t d = r / c->len[1], h = r % c->len[1];
     if (l.flat) to[v] = (AL_S(place)){u * LANES, 0, 0};
@@ -259,16 +260,20 @@ static void AL_S(places)(const pass *p, const chunk *c, layout l, AL_S(place) * 
 // Writes one finished tile: mr rows from c, vector j to y + to[j].out, rows of y `plane` apart.
 AL_INLINE void AL_S(write_tile)(const real *c, int64_t ldc, int64_t mr, const AL_S(place) * to,
                                 const real *bias, real *y, int64_t plane, bool stream) {
+  bool full = true;
+  for (int j = 0; j < NV; j++) {
+    full = full && to[j].lanes == LANES;
+    stream = stream && (uintptr_t)(y + to[j].out) % sizeof(rvec) == 0 && plane % LANES == 0;
+  }
   for (int64_t i = 0; i < mr; i++, c += ldc, y += plane) {
-    real b = bias ? bias[i] : 0;
+    rvec v[NV], b = AL_S(splat)(bias ? bias[i] : 0);
     AL_UNROLL
-    for (int j = 0; j < NV; j++) {
-      real *d = y + to[j].out;
-      rvec v = AL_S(load)(c + j * LANES) + b;
-      if (to[j].lanes < LANES) AL_S(store_part)(d, to[j].lanes, v);
-      else if (stream && (uintptr_t)d % sizeof v == 0) AL_S(stream)(d, v);
-      else AL_S(store)(d, v);
-    }
+    for (int j = 0; j < NV; j++) v[j] = AL_S(load)(c + j * LANES) + b;
+    AL_UNROLL
+    for (int j = 0; j < NV; j++)
+      if (full && stream) AL_S(stream)(y + to[j].out, v[j]);
+      else if (full) AL_S(store)(y + to[j].out, v[j]);
+      else AL_S(store_part)(y + to[j].out, to[j].lanes, v[j]);
   }
 }
 
@@ -285,7 +290,8 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   const window *w = &p->win;
   chunk c = al_window_chunk(w, box);
   layout l = lay_out(w, &c, LANES);
-  AL_S(places)(p, &c, l, t.place);
+  int64_t step = p->rows <= FEW ? 2 * NV : NV; // vectors of a tile
+  AL_S(places)(p, &c, l, step, t.place);
   int64_t i0 = range * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
   int64_t first = AL_S(panel)(p->rows, i0), last = AL_S(panel)(p->rows, i1);
   int64_t plane = w->ax[0].src * w->ax[1].src * w->ax[2].src,
@@ -303,18 +309,20 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
       int64_t kc = (c1 - c0) * q->taps;
       const real *block =
           packed + q->weights + (g * p->rows * p->chans + c0 * p->rows) * q->taps;
-      for (int64_t v = 0; v < l.vectors; v += NV) {
-        const real *b[NV];
-        for (int j = 0; j < NV; j++) b[j] = t.win + t.place[v + j].win;
+      for (int64_t v = 0; v < l.vectors; v += step) {
+        const real *b[2 * NV];
+        for (int j = 0; j < step; j++) b[j] = t.win + t.place[v + j].win;
         for (int64_t i = i0; i < i1; i++) {
           int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
           real *sums = t.sums + r * size + (m0 - first) * p->columns + v * LANES;
           if (at_once && p->blocks == 1) sums = t.sums; // in no one's way
-          AL_S(tile)((int)(m1 - m0), kc, block + m0 * kc, b, q->off, sums, p->columns, c0 > 0);
-          if (at_once && c1 == p->chans)
-            AL_S(write_tile)
-            (sums, p->columns, m1 - m0, t.place + v, b_group ? b_group + m0 : NULL,
-             y + m0 * outs, outs, p->stream);
+          const real *a = block + m0 * kc;
+          if (step == NV)
+            AL_S(tile)((int)(m1 - m0), kc, a, b, q->off, sums, p->columns, c0 > 0);
+          else AL_S(tile_few)((int)(m1 - m0), kc, a, b, q->off, sums, p->columns, c0 > 0);
+          for (int64_t j = 0; at_once && c1 == p->chans && j < step; j += NV) AL_S(write_tile)
+          (sums + j * LANES, p->columns, m1 - m0, t.place + v + j,
+           b_group ? b_group + m0 : NULL, y + m0 * outs, outs, p->stream);
         }
       }
     }
@@ -376,7 +384,7 @@ int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, 
   int64_t *table =
       al_alloc((size_t)(al_window_table(ax) + taps + al_max(taps, DEPTH)) * sizeof *table);
   if (!table) return -1;
-  plan_one(&p, ax, MR, NV * LANES, table);
+  plan_one(&p, ax, MR, 2 * NV * LANES, table);
   int bad = AL_S(run)(&p, taps, x, w, b, y);
   al_release(table);
   return bad;
@@ -400,8 +408,8 @@ int AL_R(al_conv_gemm_input)(const al_conv *cv, const real *gy, const real *w, r
   int bad = !table || !p.part ? -1 : 0;
   if (!bad && parts == 1) {
     al_axis_join(ax);
-    plan_one(&p, ax, MR, NV * LANES, table);
-  } else if (!bad) plan_residues(&p, cv, MR, NV * LANES, table);
+    plan_one(&p, ax, MR, 2 * NV * LANES, table);
+  } else if (!bad) plan_residues(&p, cv, MR, 2 * NV * LANES, table);
   if (!bad) bad = AL_S(run)(&p, taps, gy, w, NULL, gx);
   al_release(p.part), al_release(table);
   return bad;

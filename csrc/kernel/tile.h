@@ -10,6 +10,7 @@
 // whatever the shape of the tile.
 #ifndef AL_TILE_H
 #define AL_TILE_H
+#define FEW (MR / 2)
 #if AL_BYTES == 64
 #define MR 8
 #define NV 3
@@ -25,33 +26,45 @@
 #endif
 #endif
 
-AL_INLINE void AL_S(tile_run)(int mr, int64_t kc, const real *a, const real *const *b,
+AL_INLINE void AL_S(tile_run)(int mr, int nv, int64_t kc, const real *a, const real *const *b,
                               const int64_t *off, real *c, int64_t ldc, bool add) {
-  rvec acc[MR][NV];
-  const real *bv[NV];
+  rvec acc[MR][2 * NV];
+  const real *bv[2 * NV];
   AL_UNROLL
-  for (int j = 0; j < NV; j++) bv[j] = b[j];
+  for (int j = 0; j < nv; j++) bv[j] = b[j];
   AL_UNROLL
   for (int i = 0; i < mr; i++) {
     AL_UNROLL
-    for (int j = 0; j < NV; j++)
+    for (int j = 0; j < nv; j++)
       acc[i][j] = add ? AL_S(load)(c + i * ldc + j * LANES) : (rvec){0};
   }
   for (int64_t k = 0; k < kc; k++, a += mr) {
-    int64_t o = off ? off[k] : k * NV * LANES;
-    rvec v[NV];
+    int64_t o = off ? off[k] : k * nv * LANES;
+    if (mr < nv) { // the shorter side waits in registers
+      rvec r[MR];
+      AL_UNROLL
+      for (int i = 0; i < mr; i++) r[i] = AL_S(splat)(a[i]);
+      AL_UNROLL
+      for (int j = 0; j < nv; j++) {
+        rvec v = AL_S(load)(bv[j] + o);
+        AL_UNROLL
+        for (int i = 0; i < mr; i++) acc[i][j] += r[i] * v;
+      }
+      continue;
+    }
+    rvec v[2 * NV];
     AL_UNROLL
-    for (int j = 0; j < NV; j++) v[j] = AL_S(load)(bv[j] + o);
+    for (int j = 0; j < nv; j++) v[j] = AL_S(load)(bv[j] + o);
     AL_UNROLL
     for (int i = 0; i < mr; i++) {
       AL_UNROLL
-      for (int j = 0; j < NV; j++) acc[i][j] += a[i] * v[j];
+      for (int j = 0; j < nv; j++) acc[i][j] += a[i] * v[j];
     }
   }
   AL_UNROLL
   for (int i = 0; i < mr; i++) {
     AL_UNROLL
-    for (int j = 0; j < NV; j++) AL_S(store)(c + i * ldc + j * LANES, acc[i][j]);
+    for (int j = 0; j < nv; j++) AL_S(store)(c + i * ldc + j * LANES, acc[i][j]);
   }
 }
 
@@ -59,17 +72,32 @@ AL_INLINE void AL_S(tile_run)(int mr, int64_t kc, const real *a, const real *con
 AL_UNUSED static void AL_S(tile)(int mr, int64_t kc, const real *a, const real *const *b,
                                  const int64_t *off, real *c, int64_t ldc, bool add) {
   switch (mr) {
-  case 1: AL_S(tile_run)(1, kc, a, b, off, c, ldc, add); break;
-  case 2: AL_S(tile_run)(2, kc, a, b, off, c, ldc, add); break;
-  case 3: AL_S(tile_run)(3, kc, a, b, off, c, ldc, add); break;
-  case 4: AL_S(tile_run)(4, kc, a, b, off, c, ldc, add); break;
+  case 1: AL_S(tile_run)(1, NV, kc, a, b, off, c, ldc, add); break;
+  case 2: AL_S(tile_run)(2, NV, kc, a, b, off, c, ldc, add); break;
+  case 3: AL_S(tile_run)(3, NV, kc, a, b, off, c, ldc, add); break;
+  case 4: AL_S(tile_run)(4, NV, kc, a, b, off, c, ldc, add); break;
 #if MR > 4
-  case 5: AL_S(tile_run)(5, kc, a, b, off, c, ldc, add); break;
-  case 6: AL_S(tile_run)(6, kc, a, b, off, c, ldc, add); break;
+  case 5: AL_S(tile_run)(5, NV, kc, a, b, off, c, ldc, add); break;
+  case 6: AL_S(tile_run)(6, NV, kc, a, b, off, c, ldc, add); break;
 #endif
 #if MR > 6
-  case 7: AL_S(tile_run)(7, kc, a, b, off, c, ldc, add); break;
-  case 8: AL_S(tile_run)(8, kc, a, b, off, c, ldc, add); break;
+  case 7: AL_S(tile_run)(7, NV, kc, a, b, off, c, ldc, add); break;
+  case 8: AL_S(tile_run)(8, NV, kc, a, b, off, c, ldc, add); break;
+#endif
+  }
+}
+
+// The same with mr <= FEW rows of 2 * NV * LANES numbers.
+AL_UNUSED static void AL_S(tile_few)(int mr, int64_t kc, const real *a, const real *const *b,
+                                     const int64_t *off, real *c, int64_t ldc, bool add) {
+  switch (mr) {
+  case 1: AL_S(tile_run)(1, 2 * NV, kc, a, b, off, c, ldc, add); break;
+  case 2: AL_S(tile_run)(2, 2 * NV, kc, a, b, off, c, ldc, add); break;
+#if MR > 4
+  case 3: AL_S(tile_run)(3, 2 * NV, kc, a, b, off, c, ldc, add); break;
+#endif
+#if MR > 6
+  case 4: AL_S(tile_run)(4, 2 * NV, kc, a, b, off, c, ldc, add); break;
 #endif
   }
 }
