@@ -1,0 +1,11 @@
+--- al.sim: simulators that make training data with exact labels.
+
+local sim = {}
+local parts = { copymove = "albedo.sim.copymove" }
+
+return setmetatable(sim, { __index = function(t, name)
+  if not parts[name] then return nil end
+  local part = require(parts[name])
+  rawset(t, name, part)
+  return part
+end })
