@@ -18,7 +18,7 @@ local options = require "albedo.options"
 -- way; scale: factor, up or down; mirror: chance; feather: width of the soft border, pixels; clones;
 -- quality: JPEG; noise: standard deviation, of 255.
 local plain = {
-  radius = { 16, 28 }, turn = { 0, 0 }, scale = { 1, 1 }, mirror = 0, feather = { 1, 1 },
+  radius = { 18, 30 }, turn = { 0, 0 }, scale = { 1, 1 }, mirror = 0, feather = { 1, 1 },
   clones = { 1, 1 }, noise = { 0, 0 },
 }
 local regimes = {
@@ -27,8 +27,8 @@ local regimes = {
   { name = "scale", scale = { 1.08, 1.25 } },
   { name = "flip", mirror = 1 },
   { name = "feather", feather = { 3, 7 } },
-  { name = "small", radius = { 9, 13 } },
-  { name = "clones", clones = { 2, 3 }, radius = { 12, 18 } },
+  { name = "small", radius = { 10, 14 } },
+  { name = "clones", clones = { 2, 3 }, radius = { 13, 19 } },
   { name = "degraded", quality = { 50, 70 }, noise = { 1, 3 } },
   { name = "mixed", turn = { 15, 90 }, scale = { 1.08, 1.25 }, mirror = 0.5, feather = { 1, 5 } },
 }
@@ -65,7 +65,7 @@ local function texture(photo)
   local down = gray:narrow(-2, 2, h - 1) - gray:narrow(-2, 1, h - 1)
   local right = gray:narrow(-1, 2, w - 1) - gray:narrow(-1, 1, w - 1)
   local step = down:narrow(-1, 1, w - 1):abs() + right:narrow(-2, 1, h - 1):abs()
-  return step:reshape(1, 1, h - 1, w - 1):avg_pool2d(CELL):avg_pool2d(3, { stride = 1, pad = 1 })
+  return step:reshape(1, 1, h - 1, w - 1):avg_pool2d(CELL):avg_pool2d(5, { stride = 1, pad = 2 })
 end
 
 --- The photographs of a dataset (al.data.photos) or a list of uint8 tensors C x H x W, reduced to
@@ -166,9 +166,8 @@ local function places(draw, size, r, scale, count, soft)
   end
 end
 
---- Forges one crop (uint8, 3 x size x size): a region is copied as the regime says. Returns the
--- forged crop (float32, 0 to 255) and its truth: source and copy (bool masks, size x size), and
--- regime, quality, noise.
+--- What is to be done to one crop, drawn as the regime says: centres (of the source, then of the
+-- copies), radius, border (the shape), scale, turn, mirror, soft, quality, noise.
 function Forge:plan(regime, draw)
   local scale = draw(regime.scale[1], regime.scale[2])
   if draw(0, 1) < 0.5 then scale = 1 / scale end
@@ -186,8 +185,9 @@ function Forge:plan(regime, draw)
 end
 
 --- Carries a plan out on a crop (3 x size x size, 0 to 255, uint8 or float32): the forged crop
--- (float32) and the masks of copies and source, bool.
-function Forge:apply(crop, plan)
+-- (float32) and the masks of copies and source, bool. With a donor, the region comes from that crop
+-- instead: a splice, whose source mask is empty.
+function Forge:apply(crop, plan, donor)
   local size = self.size
   local c, s, k = math.cos(plan.turn), math.sin(plan.turn), 1 / plan.scale
   local m = plan.mirror and -1 or 1
@@ -195,7 +195,7 @@ function Forge:apply(crop, plan)
   local xx, xy, yx, yy = m * c * k, m * s * k, -s * k, c * k
   local out = crop:to "float32"
   if out == crop then out = crop:clone() end
-  local before = crop:to "float32"
+  local before = (donor or crop):to "float32"
   local copy, source = al.zeros(size, size), al.zeros(size, size)
   local from = plan.centres[1]
   local mid = (size + 1) / 2
@@ -213,6 +213,7 @@ function Forge:apply(crop, plan)
     out[{ {}, rows, columns }] = under + (patch - under) * alpha
     copy[{ rows, columns }] = al.maximum(copy[{ rows, columns }], alpha)
   end
+  if donor then return out, copy:gt(0.5), source:gt(0.5) end
   local n = math.ceil(plan.radius)
   local dy, dx = offsets(n)
   source[{ { from[1] - n, from[1] + n }, { from[2] - n, from[2] + n } }] =
@@ -222,8 +223,8 @@ end
 
 -- ---- batches --------------------------------------------------------------------------------
 
--- A crop of a random photograph in which a region at plan.centres[1] has texture; mirrored half of
--- the time (the places stay textured: the mirror image is taken about the centre's own position).
+-- A crop of a random photograph in which the region at plan.centres[1] has texture, and the
+-- photograph's name.
 local function take(self, album, plan, draw)
   local photo = album[whole(draw, 1, #album)]
   local h, w, size = photo.pixels:size(2), photo.pixels:size(3), self.size
@@ -241,9 +242,9 @@ end
 
 --- `count` pairs: x (2 count x 3 x size x size, float32 in [0, 1]; originals first), y (classes 1
 -- and 2), truth = { copy, source (bool, count x size x size), plans, photos (names) }. The regimes
--- are taken in turn from the list given, or drawn.
+-- are taken in turn from the list given, or drawn. splice = true pastes from another photograph.
 function Forge:pairs(album, count, opts)
-  local o = options("copymove.pairs", opts, {}, { "regimes", "generator" })
+  local o = options("copymove.pairs", opts, { splice = false }, { "regimes", "generator" })
   local draw = dice(o.generator)
   local originals, forged, quality, copies, sources = {}, {}, {}, {}, {}
   local plans, names = {}, {}
@@ -251,7 +252,8 @@ function Forge:pairs(album, count, opts)
     local regime = o.regimes and self.by_name[o.regimes[i]] or self.regimes[whole(draw, 1, #self.regimes)]
     local plan = self:plan(regime, draw)
     local crop, name = take(self, album, plan, draw)
-    forged[i], copies[i], sources[i] = self:apply(crop, plan)
+    local donor = o.splice and take(self, album, plan, draw) or nil
+    forged[i], copies[i], sources[i] = self:apply(crop, plan, donor)
     originals[i] = crop:to "float32"
     if plan.noise > 0 then
       local shape, rng = { 3, self.size, self.size }, { generator = o.generator }
@@ -269,12 +271,13 @@ function Forge:pairs(album, count, opts)
 end
 
 --- Fresh forgeries: a function(step) -> x, y, truth, for run:fit. Options: batch (32, even);
--- shuffled = true deals the labels at random, for a control.
+-- splice = true pastes regions from another photograph: a source task; shuffled = true deals the
+-- labels at random and leaves out the truth: a control.
 function Forge:stream(album, opts)
-  local o = options("copymove.stream", opts, { batch = 32, shuffled = false })
+  local o = options("copymove.stream", opts, { batch = 32, splice = false, shuffled = false })
   return function()
-    local x, y, truth = self:pairs(album, o.batch / 2)
-    if o.shuffled then y = y:index_select(1, al.randperm(#y)) end
+    local x, y, truth = self:pairs(album, math.floor(o.batch / 2), { splice = o.splice })
+    if o.shuffled then return x, y:index_select(1, al.randperm(#y)) end
     return x, y, truth
   end
 end
@@ -308,11 +311,11 @@ end
 
 --- A forgery simulator. Options: size of the crops (128); side, the longest a photograph keeps
 -- (2048); jpeg, the range of qualities ({ 75, 95 }); texture, the mean step between neighbouring
--- pixels, of 255, that a copied region must have (3); regimes, a list of tables as in this file, each
+-- pixels, of 255, that a copied region must have (4); regimes, a list of tables as in this file, each
 -- naming what it changes (radius, turn, scale, mirror, feather, clones, quality, noise).
 return function(opts)
   local o = options("sim.copymove", opts,
-    { size = 128, side = 2048, jpeg = { 75, 95 }, texture = 3, regimes = regimes, least = 0.02 })
+    { size = 128, side = 2048, jpeg = { 75, 95 }, texture = 4, regimes = regimes, least = 0.02 })
   local forge = setmetatable({
     size = o.size, side = o.side, texture = o.texture, least = o.least, reach = 32, regimes = {},
     by_name = {},
