@@ -2,40 +2,37 @@
 #include "../kernel/match.h"
 #include "op.h"
 
-enum { BANDS = 4 };
+enum { BANDS = 4, SLACK = 16 };
 
 typedef struct work {
   al_match m;
   const float *x;
-  float *half, *room, *distance;
-  int64_t *at, rows, columns;
+  float *tiles, *half, *room, *distance;
+  int64_t *at, rows, columns, padded; /* padded: positions, rounded up to whole tiles */
 } work;
 
-static void lengths(int64_t begin, int64_t end, void *context) {
+static void pack(int64_t begin, int64_t end, void *context) {
   const work *k = context;
-  int64_t n = k->m.h * k->m.w;
-  for (int64_t i = begin; i < end; i++) {
-    const float *x = k->x + i * k->m.channels * n;
-    float *half = k->half + i * n;
-    for (int64_t j = 0; j < n; j++) half[j] = 0;
-    for (int64_t c = 0; c < k->m.channels; c++)
-      for (int64_t j = 0; j < n; j++) half[j] += x[c * n + j] * x[c * n + j] / 2;
-  }
+  int64_t n = k->m.h * k->m.w, channels = k->m.channels;
+  for (int64_t i = begin; i < end; i++)
+    AL_SELECT(al_match_table)
+        .pack(k->x + i * channels * n, channels, n, k->tiles + i * channels * k->padded,
+              k->half + i * k->padded);
 }
 
 /* Job i is band i % BANDS of the rows of a picture. */
 static void bands(int64_t begin, int64_t end, void *context) {
   const work *k = context;
-  int64_t n = k->m.h * k->m.w;
+  int64_t n = k->m.h * k->m.w, channels = k->m.channels;
   for (int64_t i = begin; i < end; i++) {
     int64_t picture = i / BANDS, band = i % BANDS;
     int64_t last = (band + 1) * k->rows / BANDS;
     for (int64_t row = band * k->rows / BANDS; row < last; row++) {
       int64_t to = (picture * k->rows + row) * k->columns;
       AL_SELECT(al_match_table)
-          .row(&k->m, k->x + picture * k->m.channels * n, k->half + picture * n,
-               row * k->m.stride, k->room + i * AL_MATCH_ROOM * n, k->distance + to,
-               k->at + to);
+          .row(&k->m, k->x + picture * channels * n, k->tiles + picture * channels * k->padded,
+               k->half + picture * k->padded, row * k->m.stride,
+               k->room + i * AL_MATCH_ASK * (k->padded + SLACK), k->distance + to, k->at + to);
       for (int64_t j = 0; j < k->columns; j++) k->at[to + j]++; /* positions count from 1 */
     }
   }
@@ -54,18 +51,20 @@ static int forward(al_call *c) {
   if (!(ARG_F(2) >= 0)) return al_fail("exclude is %g, wants 0 or more", ARG_F(2));
   int64_t h = x->shape[2], w = x->shape[3], oh = (h + stride - 1) / stride,
           ow = (w + stride - 1) / stride;
-  work k = {.m = {x->shape[1], h, w, stride, ARG_F(2)}, .rows = oh, .columns = ow};
-  int64_t out[] = {x->shape[0], oh, ow}, flat[] = {x->shape[0], h, w},
-          wide[] = {x->shape[0] * BANDS, AL_MATCH_ROOM, h, w};
+  int64_t pictures = x->shape[0], padded = (h * w + AL_MATCH_TILE - 1) & -AL_MATCH_TILE;
+  work k = {.m = {x->shape[1], h, w, stride, ARG_F(2)}, .rows = oh, .columns = ow,
+            .padded = padded};
+  int64_t out[] = {pictures, oh, ow}, tiles[] = {pictures, x->shape[1], padded},
+          half[] = {pictures, padded}, room[] = {pictures * BANDS, AL_MATCH_ASK, padded + SLACK};
   al_tensor *dense = al_dense(x, AL_FLOAT32), *distance = al_empty(AL_FLOAT32, 3, out),
-            *at = al_empty(AL_INT64, 3, out), *half = al_empty(AL_FLOAT32, 3, flat),
-            *room = al_empty(AL_FLOAT32, 4, wide);
-  if (!dense || !distance || !at || !half || !room) return -1;
+            *at = al_empty(AL_INT64, 3, out), *packed = al_empty(AL_FLOAT32, 3, tiles),
+            *lengths = al_empty(AL_FLOAT32, 2, half), *scores = al_empty(AL_FLOAT32, 3, room);
+  if (!dense || !distance || !at || !packed || !lengths || !scores) return -1;
   k.x = al_data(dense), k.distance = al_data(distance), k.at = al_data(at);
-  k.half = al_data(half), k.room = al_data(room);
+  k.tiles = al_data(packed), k.half = al_data(lengths), k.room = al_data(scores);
   if (al_numel(distance) > 0) {
-    al_parallel(x->shape[0], 1, lengths, &k);
-    al_parallel(x->shape[0] * BANDS, 1, bands, &k);
+    al_parallel(pictures, 1, pack, &k);
+    al_parallel(pictures * BANDS, 1, bands, &k);
   }
   c->out[0] = dtype == AL_FLOAT32 ? distance : al_to(distance, dtype);
   c->out[1] = at;
