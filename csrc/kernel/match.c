@@ -58,7 +58,8 @@ static void score_all(const float *q, const float *tiles, const float *half, int
     AL_UNROLL
     for (int a = 0; a < ASK; a++) {
       AL_UNROLL
-      for (int v = 0; v < WIDE; v++) *(al_vfu *)(score + a * stride + j + v * AL_VF) = sum[a][v];
+      for (int v = 0; v < WIDE; v++)
+        *(al_vfu *)(score + a * stride + j + v * AL_VF) = sum[a][v];
     }
   }
 }
@@ -105,7 +106,8 @@ static void exclude(const al_match *m, int64_t row, int64_t column, float *score
 
 static void match_row(const al_match *m, const float *x, const float *tiles, const float *half,
                       int64_t row, float *room, float *distance, int64_t *at) {
-  int64_t n = m->h * m->w, count = al_ceil_div(m->w, m->stride), stride = al_round_up(n, AL_MATCH_TILE) + AL_VF;
+  int64_t n = m->h * m->w, count = al_ceil_div(m->w, m->stride),
+          stride = al_round_up(n, AL_MATCH_TILE) + AL_VF;
   float q[AL_MATCH_CHANNELS * ASK];
   for (int64_t i = 0; i < count; i++) {
     float *score = room + i % ASK * stride;

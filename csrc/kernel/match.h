@@ -6,7 +6,8 @@
 
 #include "../core/isa.h"
 
-// Room is counted in positions rounded up to whole tiles: 64 divides by the tile of every build.
+// Room is counted in positions rounded up to whole tiles: 64 divides by the tile of every
+// build.
 enum { AL_MATCH_CHANNELS = 256, AL_MATCH_TILE = 64, AL_MATCH_ASK = 4 };
 
 typedef struct al_match {
@@ -16,11 +17,12 @@ typedef struct al_match {
 } al_match;
 
 typedef struct al_match_kernels {
-  // Rearranges the descriptors of a picture, channels x n: tiles takes channels x n' numbers, half
-  // n' (half the squared lengths), n' being n rounded up to 64.
+  // Rearranges the descriptors of a picture, channels x n: tiles takes channels x n' numbers,
+  // half n' (half the squared lengths), n' being n rounded up to 64.
   void (*pack)(const float *x, int64_t channels, int64_t n, float *tiles, float *half);
   // For the questions of row `row`: the squared distance of the nearest descriptor and its
-  // position y * w + x (infinity and -1 when all are excluded; the first of equals). room: 4 x (n'
+  // position y * w + x (infinity and -1 when all are excluded; the first of equals). room: 4 x
+  // (n'
   // + 16) numbers.
   void (*row)(const al_match *, const float *x, const float *tiles, const float *half,
               int64_t row, float *room, float *distance, int64_t *at);

@@ -47,15 +47,17 @@ static int forward(al_call *c) {
   int64_t stride = ARG_I(1);
   if (stride < 1) return al_fail("stride is %lld, wants 1 or more", (long long)stride);
   if (x->shape[1] > AL_MATCH_CHANNELS)
-    return al_fail("x has %lld channels, at most %d", (long long)x->shape[1], AL_MATCH_CHANNELS);
+    return al_fail("x has %lld channels, at most %d", (long long)x->shape[1],
+                   AL_MATCH_CHANNELS);
   if (!(ARG_F(2) >= 0)) return al_fail("exclude is %g, wants 0 or more", ARG_F(2));
   int64_t h = x->shape[2], w = x->shape[3], oh = (h + stride - 1) / stride,
           ow = (w + stride - 1) / stride;
   int64_t pictures = x->shape[0], padded = (h * w + AL_MATCH_TILE - 1) & -AL_MATCH_TILE;
-  work k = {.m = {x->shape[1], h, w, stride, ARG_F(2)}, .rows = oh, .columns = ow,
-            .padded = padded};
+  work k = {
+      .m = {x->shape[1], h, w, stride, ARG_F(2)}, .rows = oh, .columns = ow, .padded = padded};
   int64_t out[] = {pictures, oh, ow}, tiles[] = {pictures, x->shape[1], padded},
-          half[] = {pictures, padded}, room[] = {pictures * BANDS, AL_MATCH_ASK, padded + SLACK};
+          half[] = {pictures, padded},
+          room[] = {pictures * BANDS, AL_MATCH_ASK, padded + SLACK};
   al_tensor *dense = al_dense(x, AL_FLOAT32), *distance = al_empty(AL_FLOAT32, 3, out),
             *at = al_empty(AL_INT64, 3, out), *packed = al_empty(AL_FLOAT32, 3, tiles),
             *lengths = al_empty(AL_FLOAT32, 2, half), *scores = al_empty(AL_FLOAT32, 3, room);

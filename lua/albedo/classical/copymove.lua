@@ -1,13 +1,13 @@
---- classical.copymove: block matching on DCT features (after Fridrich, Soukal and Lukas 2003, with a
--- dense field of nearest neighbours as Cozzolino, Poggi and Verdoliva 2015 have it).
+--- classical.copymove: block matching on DCT features (after Fridrich, Soukal and Lukas 2003,
+-- with a dense field of nearest neighbours as Cozzolino, Poggi and Verdoliva 2015 have it).
 --
 --   local field = al.classical.copymove.field(x)     -- x: N x 3 x H x W in [0, 1]
 --   local score, map = al.classical.copymove.detect(x)
 --
--- Every block of 12 x 12 pixels is described by its 14 lowest DCT coefficients without the mean,
--- under a soft window, shortened where there is little contrast. Every 4th pixel asks for the block
--- most like its own, at least 16 pixels away, on a grid of every 2nd pixel. A copied region shows
--- as neighbours that agree on the offset to their match.
+-- Every block of 12 x 12 pixels is described by its 14 lowest DCT coefficients without the
+-- mean, under a soft window, shortened where there is little contrast. Every 4th pixel asks
+-- for the block most like its own, at least 16 pixels away, on a grid of every 2nd pixel. A
+-- copied region shows as neighbours that agree on the offset to their match.
 
 local al = require "albedo"
 
@@ -16,8 +16,8 @@ local FLOOR = 4 -- contrast, of 255, at which a block is taken seriously
 
 local copymove = {}
 
--- The window and the basis, 14 x 1 x 12 x 12: products of cosines of total degree 1 to 4, under the
--- window, orthogonal to it and to each other (Gram and Schmidt).
+-- The window and the basis, 14 x 1 x 12 x 12: products of cosines of total degree 1 to 4,
+-- under the window, orthogonal to it and to each other (Gram and Schmidt).
 local function basis()
   local function each(f)
     local t = {}
@@ -74,8 +74,8 @@ function copymove.describe(x)
   return f / (energy + (FLOOR * SIDE) ^ 2):sqrt()
 end
 
---- The match of every 4th pixel: { distance, energy, dy, dx }, each N x H/4 x W/4: squared distance
--- of the descriptors, squared length of the asker's, offset to the match in pixels.
+--- The match of every 4th pixel: { distance, energy, dy, dx }, each N x H/4 x W/4: squared
+-- distance of the descriptors, squared length of the asker's, offset to the match in pixels.
 function copymove.field(x)
   return al.scope(function()
     local f = copymove.describe(x)
@@ -102,9 +102,26 @@ local function change(field, dim)
   return d(field.dy), d(field.dx)
 end
 
---- What a network may read of a field, N x 5 x H/4 x W/4 in [0, 1]: likeness of the match, contrast,
--- agreement of the offset with the neighbour below and on the right (translations), and smoothness
--- of the offsets' change (any affine copy).
+-- 1 where a place of some contrast agrees with its right and lower neighbours on the offset,
+-- to 2 pixels, else 0; and that weighted by the likeness of the match: both N x (H/4 - 1) x
+-- (W/4 - 1).
+local function votes(field)
+  local ys, xs = change(field, 2)
+  local yr, xr = change(field, 3)
+  local h, w = field.dy:size(2) - 1, field.dy:size(3) - 1
+  local agree = (ys:abs() + xs:abs()):le(2):narrow(3, 1, w)
+    & (yr:abs() + xr:abs()):le(2):narrow(2, 1, h)
+    & field.energy:gt(0.3):narrow(2, 1, h):narrow(3, 1, w)
+  agree = agree:to "float32"
+  return agree, agree * (field.distance:narrow(2, 1, h):narrow(3, 1, w) * -10):exp()
+end
+
+-- Votes around each place: the mean over 4 x 4.
+local function dense(vote) return vote:unsqueeze(2):avg_pool2d(4, { stride = 1 }):squeeze(2) end
+
+--- What a network may read of a field, N x 6 x H/4 x W/4 in [0, 1]: likeness of the match,
+-- contrast, agreement of the offset with the neighbour below and on the right (translations),
+-- smoothness of the offsets' change (any affine copy), and the votes of `detect`, averaged.
 function copymove.features(field)
   return al.scope(function()
     local likeness = (field.distance * -10):exp()
@@ -118,25 +135,18 @@ function copymove.features(field)
     local right = ((yr:abs() + xr:abs()) * -0.25):exp():pad { 0, 1, 0, 0 }
     local smooth_y = ((bend(ys, 2) + bend(xs, 2)) * -0.125):exp():pad { 0, 0, 1, 1 }
     local smooth_x = ((bend(yr, 3) + bend(xr, 3)) * -0.125):exp():pad { 1, 1, 0, 0 }
-    return al.stack({ likeness, field.energy, below, right, smooth_y * smooth_x }, 2)
+    local _, vote = votes(field)
+    local around = dense(vote):pad { 2, 2, 2, 2 }
+    return al.stack({ likeness, field.energy, below, right, smooth_y * smooth_x, around }, 2)
   end)
 end
 
---- Scores (N; larger = more likely a copy-move) and maps (N x H/4 x W/4, 0 or 1, of the places that
--- vote). A place of some contrast votes when its right and lower neighbours agree with it on the
--- offset to 2 pixels; the score is the densest 4 x 4 places, weighted by the likeness of the match.
+--- Scores (N; larger = more likely a copy-move) and maps (N x H/4 x W/4, 0 or 1) of the places
+-- that vote. The score is the densest 4 x 4 places.
 function copymove.detect(x)
   return al.scope(function()
-    local field = copymove.field(x)
-    local ys, xs = change(field, 2)
-    local yr, xr = change(field, 3)
-    local h, w = field.dy:size(2) - 1, field.dy:size(3) - 1
-    local agree = (ys:abs() + xs:abs()):le(2):narrow(3, 1, w):to "float32"
-      * (yr:abs() + xr:abs()):le(2):narrow(2, 1, h):to "float32"
-      * field.energy:gt(0.3):narrow(2, 1, h):narrow(3, 1, w):to "float32"
-    local vote = agree * (field.distance:narrow(2, 1, h):narrow(3, 1, w) * -10):exp()
-    local dense = vote:unsqueeze(2):avg_pool2d(4, { stride = 1 })
-    return dense:amax { 2, 3, 4 }, agree:pad { 0, 1, 0, 1 }
+    local agree, vote = votes(copymove.field(x))
+    return dense(vote):amax { 2, 3 }, agree:pad { 0, 1, 0, 1 }
   end)
 end
 

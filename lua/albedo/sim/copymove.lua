@@ -2,21 +2,22 @@
 --
 --   local forge = al.sim.copymove { size = 128, jpeg = { 75, 95 } }
 --   local album = forge:album(photos)              -- photographs, and where they have texture
---   for x, y, truth in forge:stream(album) ...     -- fresh forgeries: run:fit(net, forge:stream(album))
+--   run:fit(net, forge:stream(album))          -- fresh forgeries each step
 --   local set = forge:fixed(album, 40, { seed = 7 })   -- 40 pairs a regime, always the same
 --
--- A pair is one crop twice: as it was photographed (class 1), and with a region copied to another
--- place (class 2). Both then get the same noise level and the same JPEG quality, so that neither the
--- codec nor the subject tells them apart. The region is an ellipse bent by two harmonics; it is
--- copied from where the photograph has texture (a copied piece of clear sky leaves no trace), may be
--- turned, scaled and mirrored, and its border is softened. A plain translation copies pixels exactly.
+-- A pair is one crop twice: as it was photographed (class 1), and with a region copied to
+-- another place (class 2). Both then get the same noise level and the same JPEG quality, so
+-- that neither the codec nor the subject tells them apart. The region is an ellipse bent by
+-- two harmonics; it is copied from where the photograph has texture (a copied piece of clear
+-- sky leaves no trace), may be turned, scaled and mirrored, and its border is softened. A
+-- plain translation copies pixels exactly.
 
 local al = require "albedo"
 local options = require "albedo.options"
 
--- What each regime changes. radius: of the circle around the region, pixels; turn: degrees, either
--- way; scale: factor, up or down; mirror: chance; feather: width of the soft border, pixels; clones;
--- quality: JPEG; noise: standard deviation, of 255.
+-- What each regime changes. radius: of the circle around the region, pixels; turn: degrees,
+-- either way; scale: factor, up or down; mirror: chance; feather: width of the soft border,
+-- pixels; clones; quality: JPEG; noise: standard deviation, of 255.
 local plain = {
   radius = { 18, 30 }, turn = { 0, 0 }, scale = { 1, 1 }, mirror = 0, feather = { 1, 1 },
   clones = { 1, 1 }, noise = { 0, 0 },
@@ -30,7 +31,10 @@ local regimes = {
   { name = "small", radius = { 10, 14 } },
   { name = "clones", clones = { 2, 3 }, radius = { 13, 19 } },
   { name = "degraded", quality = { 50, 70 }, noise = { 1, 3 } },
-  { name = "mixed", turn = { 15, 90 }, scale = { 1.08, 1.25 }, mirror = 0.5, feather = { 1, 5 } },
+  {
+    name = "mixed", turn = { 15, 90 }, scale = { 1.08, 1.25 }, mirror = 0.5,
+    feather = { 1, 5 },
+  },
 }
 
 local Forge, Album = {}, {}
@@ -57,19 +61,20 @@ local function whole(draw, a, b) return math.min(b, a + math.floor(draw(0, b - a
 
 local CELL = 8
 
--- Mean absolute step between neighbouring pixels, of 255, about each cell of 8 x 8 pixels: rows x
--- columns.
+-- Mean absolute step between neighbouring pixels, of 255, about each cell of 8 x 8 pixels:
+-- rows x columns.
 local function texture(photo)
   local gray = al.image.to_gray(photo):to "float32"
   local h, w = gray:size(-2), gray:size(-1)
   local down = gray:narrow(-2, 2, h - 1) - gray:narrow(-2, 1, h - 1)
   local right = gray:narrow(-1, 2, w - 1) - gray:narrow(-1, 1, w - 1)
   local step = down:narrow(-1, 1, w - 1):abs() + right:narrow(-2, 1, h - 1):abs()
-  return step:reshape(1, 1, h - 1, w - 1):avg_pool2d(CELL):avg_pool2d(5, { stride = 1, pad = 2 })
+  local cells = step:reshape(1, 1, h - 1, w - 1):avg_pool2d(CELL)
+  return cells:avg_pool2d(5, { stride = 1, pad = 2 })
 end
 
---- The photographs of a dataset (al.data.photos) or a list of uint8 tensors C x H x W, reduced to
--- `side` pixels at most, as material: photographs with too little texture are left out (see
+--- The photographs of a dataset (al.data.photos) or a list of uint8 tensors C x H x W, reduced
+-- to `side` pixels at most, as material: photographs with too little texture are left out (see
 -- album.left_out). Names come from the dataset's items.
 function Forge:album(photos)
   local album = setmetatable({ left_out = {} }, Album)
@@ -116,15 +121,19 @@ function Album:field(i, name) return name == "photo" and self[i].name or nil end
 
 -- ---- one forgery ----------------------------------------------------------------------------
 
--- The shape of a region, inside its circle of radius r: a function of offsets (dy, dx) in the source
--- giving the distance to the border, positive inside. An ellipse, or one bent by two harmonics.
+-- The shape of a region, inside its circle of radius r: a function of offsets (dy, dx) in the
+-- source giving the distance to the border, positive inside. An ellipse, or one bent by two
+-- harmonics.
 local function shape(draw, r)
   local bent = draw(0, 1) < 0.6
   local stretch, at = math.exp(draw(-0.3, 0.3)), draw(0, math.pi)
   local c, s = math.cos(at), math.sin(at)
-  local p2, q2, p3, q3 = draw(-0.15, 0.15), draw(-0.15, 0.15), draw(-0.15, 0.15), draw(-0.15, 0.15)
+  local function bend() return draw(-0.15, 0.15) end
+  local p2, q2, p3, q3 = bend(), bend(), bend(), bend()
   local reach = math.max(stretch, 1 / stretch)
-  if bent then reach = reach * (1 + math.sqrt(p2 * p2 + q2 * q2) + math.sqrt(p3 * p3 + q3 * q3)) end
+  if bent then
+    reach = reach * (1 + math.sqrt(p2 * p2 + q2 * q2) + math.sqrt(p3 * p3 + q3 * q3))
+  end
   local radius = r / reach
   return function(dy, dx)
     local a, b = (dx * c + dy * s) * stretch, (dy * c - dx * s) / stretch
@@ -140,11 +149,12 @@ end
 -- Offsets from the middle of a square window of 2 n + 1 pixels.
 local function offsets(n)
   local line = al.arange(-n, n, { dtype = "float32" })
-  return line:reshape(-1, 1):expand(2 * n + 1, 2 * n + 1), line:reshape(1, -1):expand(2 * n + 1, 2 * n + 1)
+  local side = 2 * n + 1
+  return line:reshape(-1, 1):expand(side, side), line:reshape(1, -1):expand(side, side)
 end
 
--- Where source and copies go: centres in a crop of `size`, circles inside it and apart. The radius
--- shrinks when they do not fit.
+-- Where source and copies go: centres in a crop of `size`, circles inside it and apart. The
+-- radius shrinks when they do not fit.
 local function places(draw, size, r, scale, count, soft)
   local function tries()
     local rim = math.ceil(r * math.max(scale, 1) + soft) + 1
@@ -166,16 +176,16 @@ local function places(draw, size, r, scale, count, soft)
   end
 end
 
---- What is to be done to one crop, drawn as the regime says: centres (of the source, then of the
--- copies), radius, border (the shape), scale, turn, mirror, soft, quality, noise.
+--- What is to be done to one crop, drawn as the regime says: centres (of the source, then of
+-- the copies), radius, border (the shape), scale, turn, mirror, soft, quality, noise.
 function Forge:plan(regime, draw)
   local scale = draw(regime.scale[1], regime.scale[2])
   if draw(0, 1) < 0.5 then scale = 1 / scale end
   local turn = math.rad(draw(regime.turn[1], regime.turn[2]))
   if draw(0, 1) < 0.5 then turn = -turn end
   local soft = draw(regime.feather[1], regime.feather[2])
-  local centres, radius = places(draw, self.size, draw(regime.radius[1], regime.radius[2]), scale,
-    whole(draw, regime.clones[1], regime.clones[2]), soft / 2)
+  local centres, radius = places(draw, self.size, draw(regime.radius[1], regime.radius[2]),
+    scale, whole(draw, regime.clones[1], regime.clones[2]), soft / 2)
   return {
     regime = regime.name, scale = scale, turn = turn, mirror = draw(0, 1) < regime.mirror,
     soft = soft, centres = centres, radius = radius, border = shape(draw, radius),
@@ -185,8 +195,8 @@ function Forge:plan(regime, draw)
 end
 
 --- Carries a plan out on a crop (3 x size x size, 0 to 255, uint8 or float32): the forged crop
--- (float32) and the masks of copies and source, bool. With a donor, the region comes from that crop
--- instead: a splice, whose source mask is empty.
+-- (float32) and the masks of copies and source, bool. With a donor, the region comes from that
+-- crop instead: a splice, whose source mask is empty.
 function Forge:apply(crop, plan, donor)
   local size = self.size
   local c, s, k = math.cos(plan.turn), math.sin(plan.turn), 1 / plan.scale
@@ -205,8 +215,8 @@ function Forge:apply(crop, plan, donor)
     local dy, dx = offsets(n)
     local alpha = plan.border(dx * yx + dy * yy, dx * xx + dy * xy) * plan.scale
     alpha = (alpha / plan.soft + 0.5):clamp(0, 1)
-    local patch = al.affine(before,
-      al.tensor({ { xx, xy, from[2] - mid }, { yx, yy, from[1] - mid } }, { dtype = "float64" }),
+    local map = { { xx, xy, from[2] - mid }, { yx, yy, from[1] - mid } }
+    local patch = al.affine(before, al.tensor(map, { dtype = "float64" }),
       { 2 * n + 1, 2 * n + 1 })
     local rows, columns = { to[1] - n, to[1] + n }, { to[2] - n, to[2] + n }
     local under = out[{ {}, rows, columns }]
@@ -240,39 +250,42 @@ local function take(self, album, plan, draw)
   return photo.pixels:narrow(2, top, size):narrow(3, left, size), photo.name
 end
 
---- `count` pairs: x (2 count x 3 x size x size, float32 in [0, 1]; originals first), y (classes 1
--- and 2), truth = { copy, source (bool, count x size x size), plans, photos (names) }. The regimes
--- are taken in turn from the list given, or drawn. splice = true pastes from another photograph.
+--- `count` pairs: x (2 count x 3 x size x size, float32 in [0, 1]; originals first), y (classes
+-- 1 and 2), truth = { copy, source (bool, count x size x size), plans, photos (names) }. The
+-- regimes are taken in turn from the list given, or drawn. splice = true pastes from another
+-- photograph.
 function Forge:pairs(album, count, opts)
   local o = options("copymove.pairs", opts, { splice = false }, { "regimes", "generator" })
   local draw = dice(o.generator)
   local originals, forged, quality, copies, sources = {}, {}, {}, {}, {}
   local plans, names = {}, {}
   for i = 1, count do
-    local regime = o.regimes and self.by_name[o.regimes[i]] or self.regimes[whole(draw, 1, #self.regimes)]
+    local regime = o.regimes and self.by_name[o.regimes[i]]
+      or self.regimes[whole(draw, 1, #self.regimes)]
     local plan = self:plan(regime, draw)
     local crop, name = take(self, album, plan, draw)
     local donor = o.splice and take(self, album, plan, draw) or nil
     forged[i], copies[i], sources[i] = self:apply(crop, plan, donor)
     originals[i] = crop:to "float32"
     if plan.noise > 0 then
-      local shape, rng = { 3, self.size, self.size }, { generator = o.generator }
-      originals[i] = originals[i] + al.randn(shape, rng) * plan.noise
-      forged[i] = forged[i] + al.randn(shape, rng) * plan.noise
+      local rng = { generator = o.generator }
+      originals[i] = originals[i] + al.randn(3, self.size, self.size, rng) * plan.noise
+      forged[i] = forged[i] + al.randn(3, self.size, self.size, rng) * plan.noise
     end
     quality[i], quality[count + i] = plan.quality, plan.quality
     plans[i], names[i] = plan, name
   end
   local x = al.cat({ al.stack(originals, 1), al.stack(forged, 1) }, 1)
   x = al.image.jpeg((x:clamp(0, 255) + 0.5):to "uint8", quality)
-  local y = al.cat({ al.full({ count }, 1, { dtype = "int64" }), al.full({ count }, 2, { dtype = "int64" }) }, 1)
+  local one = al.ones(count, { dtype = "int64" })
+  local y = al.cat({ one, one * 2 }, 1)
   return x:to "float32" * (1 / 255), y,
     { copy = al.stack(copies, 1), source = al.stack(sources, 1), plans = plans, photos = names }
 end
 
 --- Fresh forgeries: a function(step) -> x, y, truth, for run:fit. Options: batch (32, even);
--- splice = true pastes regions from another photograph: a source task; shuffled = true deals the
--- labels at random and leaves out the truth: a control.
+-- splice = true pastes regions from another photograph: a source task; shuffled = true deals
+-- the labels at random and leaves out the truth: a control.
 function Forge:stream(album, opts)
   local o = options("copymove.stream", opts, { batch = 32, splice = false, shuffled = false })
   return function()
@@ -282,8 +295,8 @@ function Forge:stream(album, opts)
   end
 end
 
---- The same pairs each time: `each` a regime, seeded. A table with x (uint8), y, and lists photo,
--- regime and pair, an entry a sample; truth as from pairs; #set and set:get(i).
+--- The same pairs each time: `each` a regime, seeded. A table with x (uint8), y, and lists
+-- photo, regime and pair, an entry a sample; truth as from pairs; #set and set:get(i).
 function Forge:fixed(album, each, opts)
   local o = options("copymove.fixed", opts, { seed = 1 })
   local rng = al.generator(o.seed)
@@ -310,22 +323,25 @@ function Forge:fixed(album, each, opts)
 end
 
 --- A forgery simulator. Options: size of the crops (128); side, the longest a photograph keeps
--- (2048); jpeg, the range of qualities ({ 75, 95 }); texture, the mean step between neighbouring
--- pixels, of 255, that a copied region must have (4); regimes, a list of tables as in this file, each
--- naming what it changes (radius, turn, scale, mirror, feather, clones, quality, noise).
+-- (2048); jpeg, the range of qualities ({ 75, 95 }); texture, the mean step between
+-- neighbouring pixels, of 255, that a copied region must have (4); regimes, a list of tables
+-- as in this file, each naming what it changes (radius, turn, scale, mirror, feather, clones,
+-- quality, noise).
 return function(opts)
   local o = options("sim.copymove", opts,
-    { size = 128, side = 2048, jpeg = { 75, 95 }, texture = 4, regimes = regimes, least = 0.02 })
+    { size = 128, side = 2048, jpeg = { 75, 95 }, texture = 4, least = 0.02,
+      regimes = regimes })
   local forge = setmetatable({
-    size = o.size, side = o.side, texture = o.texture, least = o.least, reach = 32, regimes = {},
-    by_name = {},
+    size = o.size, side = o.side, texture = o.texture, least = o.least, reach = 32,
+    regimes = {}, by_name = {},
   }, Forge)
   for i, given in ipairs(o.regimes) do
     local regime = { quality = o.jpeg }
     for key, value in pairs(plain) do regime[key] = value end
     for key, value in pairs(given) do
       if key ~= "name" and key ~= "quality" and plain[key] == nil then
-        error(("sim.copymove: regime %s has no setting %s"):format(tostring(given.name), key), 2)
+        error(("sim.copymove: regime %s has no setting %s")
+          :format(tostring(given.name), key), 2)
       end
       regime[key] = value
     end

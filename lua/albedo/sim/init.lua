@@ -1,7 +1,7 @@
 --- al.sim: simulators that make training data with exact labels.
 
 local sim = {}
-local parts = { copymove = "albedo.sim.copymove" }
+local parts = { copymove = "albedo.sim.copymove", forged = "albedo.sim.forged" }
 
 return setmetatable(sim, { __index = function(t, name)
   if not parts[name] then return nil end
