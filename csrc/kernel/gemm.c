@@ -10,7 +10,7 @@
 #include "../core/memory.h"
 #include "kernel.h"
 
-enum { ROWS = 384, COLS = 512, DEPTH = 256, FEW = 4 };
+enum { ROWS = 384, COLS = 512, DEPTH = 256, DOTS = 4 };
 
 #define AL_REAL 32
 #include "gemm.c"
@@ -64,22 +64,29 @@ static void AL_S(pack_a)(const AL_S(product) * p, int64_t r0, int64_t rows, int6
 // last column is junk.
 static void AL_S(pack_b)(const AL_S(product) * p, int64_t c0, int64_t cols, int64_t k0,
                          int64_t kc, real *to) {
-  for (int64_t j = 0; j < cols; j += AL_S(WIDE), to += kc * AL_S(WIDE)) {
-    int64_t wide = al_min(AL_S(WIDE), cols - j);
-    if (p->tb) {
-      AL_S(transpose_strip)(p->b + (c0 + j) * p->ldb + k0, p->ldb, wide, kc, to, AL_S(WIDE));
-      continue;
-    }
+  int64_t full = p->tb ? 0 : cols / AL_S(WIDE) * AL_S(WIDE), size = kc * AL_S(WIDE);
+  // Four panels at once: whole cache lines and a bit more of each row of B.
+  for (int64_t j = 0; j < full; j += 4 * AL_S(WIDE)) {
+    int64_t panels = al_min(4, (full - j) / AL_S(WIDE));
     const real *s = p->b + k0 * p->ldb + c0 + j;
-    for (int64_t k = 0; k < kc; k++, s += p->ldb) {
-      real *d = to + k * AL_S(WIDE);
-      if (wide < AL_S(WIDE)) {
-        for (int64_t x = 0; x < wide; x++) d[x] = s[x];
-        continue;
+    for (int64_t k = 0; k < kc; k++, s += p->ldb)
+      for (int64_t q = 0; q < panels; q++) {
+        AL_UNROLL
+        for (int v = 0; v < NV; v++)
+          AL_S(store)
+          (to + j * kc + q * size + k * AL_S(WIDE) + v * LANES,
+           AL_S(load)(s + q * AL_S(WIDE) + v * LANES));
       }
-      AL_UNROLL
-      for (int v = 0; v < NV; v++) AL_S(store)(d + v * LANES, AL_S(load)(s + v * LANES));
-    }
+  }
+  for (int64_t j = full; j < cols; j += AL_S(WIDE)) {
+    int64_t wide = al_min(AL_S(WIDE), cols - j);
+    real *d = to + j * kc;
+    if (p->tb)
+      AL_S(transpose_strip)(p->b + (c0 + j) * p->ldb + k0, p->ldb, wide, kc, d, AL_S(WIDE));
+    else
+      for (int64_t k = 0; k < kc; k++)
+        for (int64_t x = 0; x < wide; x++)
+          d[k * AL_S(WIDE) + x] = p->b[(k0 + k) * p->ldb + c0 + j + x];
   }
 }
 
@@ -178,7 +185,7 @@ static int AL_S(run)(AL_S(product) * p, int64_t threads) {
     return AL_S(run)(&t, threads);
   }
   if (p->m * p->n * p->k < 1 << 15) threads = 1;
-  if (p->m <= FEW && p->tb && (!p->ta || (p->m == 1 && p->lda == 1)))
+  if (p->m <= DOTS && p->tb && (!p->ta || (p->m == 1 && p->lda == 1)))
     return AL_S(run_dots)(p, threads), 0;
   // Even blocks, as near to square as the limits allow, and at least 8 of them when the product
   // is big.

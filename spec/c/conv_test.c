@@ -19,9 +19,9 @@ static int64_t volume(const int64_t v[3]) { return v[0] * v[1] * v[2]; }
                             t_ % cv->ker[2]};                                           \
             int64_t u[3];                                                               \
             bool in = true;                                                             \
-            for (int i = 0; i < 3; i++) {                                               \
-              u[i] = o[i] * cv->stride[i] + t[i] * cv->dil[i] - cv->pad[i];             \
-              in = in && u[i] >= 0 && u[i] < cv->in[i];                                 \
+            for (int d_ = 0; d_ < 3; d_++) {                                            \
+              u[d_] = o[d_] * cv->stride[d_] + t[d_] * cv->dil[d_] - cv->pad[d_];       \
+              in = in && u[d_] >= 0 && u[d_] < cv->in[d_];                              \
             }                                                                           \
             if (!in) continue;                                                          \
             int64_t cg = cv->c / cv->groups, kg = cv->k / cv->groups;                   \
