@@ -114,7 +114,7 @@ end
 local function loss(output, y, _, truth)
   local total = output[1]:cross_entropy(y)
   if not truth then return total end
-  local marked = (truth.copy | truth.source):to "float32"
+  local marked = truth.copy:bitwise_or(truth.source):to "float32"
   marked = al.cat({ al.zeros_like(marked), marked }, 1):unsqueeze(2):avg_pool2d(8)
   return total + al.binary_cross_entropy_with_logits(output[2], marked)
 end

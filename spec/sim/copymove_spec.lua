@@ -37,7 +37,7 @@ describe("sim.copymove", function()
     -- the source has the copy's shape, elsewhere
     local shifted = source:roll({ to[1] - from[1], to[2] - from[2] }, { 1, 2 })
     assert.are.equal(0, (shifted:to "float32" - copy:to "float32"):abs():sum():item())
-    assert.are.equal(0, (source & copy):to "float32":sum():item())
+    assert.are.equal(0, source:bitwise_and(copy):to "float32":sum():item())
   end)
 
   it("keeps copies inside the picture and apart from their source, in every regime", function()
@@ -50,7 +50,7 @@ describe("sim.copymove", function()
         local n = #plan.centres - 1
         assert.is_true(n >= regime.clones[1] and n <= regime.clones[2])
         assert.is_true(plan.quality >= regime.quality[1] and plan.quality <= regime.quality[2])
-        assert.are.equal(0, (truth.copy & truth.source):to "float32":sum():item())
+        assert.are.equal(0, truth.copy:bitwise_and(truth.source):to "float32":sum():item())
         assert.is_true(truth.copy:to "float32":sum():item() > 50)
         assert.is_true(truth.source:to "float32":sum():item() > 50)
       end

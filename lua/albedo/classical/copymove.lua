@@ -109,10 +109,10 @@ local function votes(field)
   local ys, xs = change(field, 2)
   local yr, xr = change(field, 3)
   local h, w = field.dy:size(2) - 1, field.dy:size(3) - 1
-  local agree = (ys:abs() + xs:abs()):le(2):narrow(3, 1, w)
-    & (yr:abs() + xr:abs()):le(2):narrow(2, 1, h)
-    & field.energy:gt(0.3):narrow(2, 1, h):narrow(3, 1, w)
-  agree = agree:to "float32"
+  local below = (ys:abs() + xs:abs()):le(2):narrow(3, 1, w)
+  local right = (yr:abs() + xr:abs()):le(2):narrow(2, 1, h)
+  local contrast = field.energy:gt(0.3):narrow(2, 1, h):narrow(3, 1, w)
+  local agree = below:bitwise_and(right):bitwise_and(contrast):to "float32"
   return agree, agree * (field.distance:narrow(2, 1, h):narrow(3, 1, w) * -10):exp()
 end
 
