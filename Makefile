@@ -164,7 +164,7 @@ asan: setup               ## the whole suite under AddressSanitizer and UBSan
 	@+$(again) VARIANT=asan build tests && \
 	  PRELOAD="$$($(CC) -print-file-name=libasan.so):$$($(CC) -print-file-name=libubsan.so)" \
 	  ASAN_OPTIONS=halt_on_error=1:abort_on_error=0:detect_leaks=0:$$ASAN_OPTIONS \
-	  TEST_TIMEOUT=900 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:$$UBSAN_OPTIONS \
+	  ALBEDO_LIGHT=1 TEST_TIMEOUT=900 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:$$UBSAN_OPTIONS \
 	  $(MAKE) --no-print-directory VARIANT=asan run-tests
 
 tsan: setup               ## the C tests under ThreadSanitizer
