@@ -1,5 +1,16 @@
 local al = require "albedo"
 
+describe("finalizers within reach of scripts", function()
+  it("leave other values alone", function()
+    local t, s = al.ones(2), al.scope()
+    getmetatable(t).__gc(io.stdout)
+    getmetatable(t).__gc(nil)
+    assert.is_false(pcall(getmetatable(s).__gc, io.stdout))
+    s:close()
+    assert.equal(2, t:sum():item())
+  end)
+end)
+
 describe("from_bytes", function()
   it("takes 0 and 1 for bools, nothing else", function()
     assert.same({ true, false }, al.from_bytes("\1\0", "bool"):totable())

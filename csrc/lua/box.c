@@ -19,7 +19,8 @@ void al_release_box(box *b) {
 }
 
 static int collect_box(lua_State *L) {
-  box *b = lua_touserdata(L, 1);
+  box *b = al_to_box(L, STATE(L), 1); /* scripts can reach this function: anything may come */
+  if (!b) return 0;
   al_unlink_box(b);
   al_release_box(b);
   return 0;
@@ -122,7 +123,8 @@ void al_open_boxes(lua_State *L, state *st) {
   lua_setmetatable(L, -2);
   st->boxes = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_newtable(L);
-  lua_pushcfunction(L, collect_box);
+  lua_pushlightuserdata(L, st);
+  lua_pushcclosure(L, collect_box, 1);
   lua_setfield(L, -2, "__gc");
   lua_pushliteral(L, "albedo.tensor");
   lua_setfield(L, -2, "__name");

@@ -61,7 +61,7 @@ static int scope_close(lua_State *L) {
 /* An abandoned scope leaves its tensors to the collector: what is still in use elsewhere,
  * perhaps by the call that made the collector run, must not go. */
 static int scope_collect(lua_State *L) {
-  scope *s = lua_touserdata(L, 1);
+  scope *s = luaL_checkudata(L, 1, META);
   if (s->open) STATE(L)->open_scopes--;
   s->open = false;
   while (s->ring.next != &s->ring) al_unlink_box(s->ring.next);
