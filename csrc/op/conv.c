@@ -28,6 +28,8 @@ static int spread(const al_arg *a, int n, int64_t least, const char *name, int64
     out[3 - n + d] = a->ints.v[a->ints.n == 1 ? 0 : d];
     if (out[3 - n + d] < least)
       return al_fail("%s must be at least %lld", name, (long long)least);
+    if (out[3 - n + d] > 1 << 30) /* so that sums and products of them do not overflow */
+      return al_fail("%s is too large: %lld", name, (long long)out[3 - n + d]);
   }
   return 0;
 }

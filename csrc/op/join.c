@@ -101,7 +101,9 @@ static al_tensor *repeat_dim(al_tensor *x, int d, int64_t k, bool each) {
   int64_t up[] = {before, each ? size : 1, each ? 1 : size, after};
   int64_t wide[] = {before, each ? size : k, each ? k : size, after}, shape[AL_MAX_DIMS];
   memcpy(shape, x->shape, sizeof shape);
-  shape[d] *= k;
+  if (k < 0 || __builtin_mul_overflow(shape[d], k, &shape[d]))
+    return al_null("%lld repeats of %lld entries are impossible", (long long)k,
+                   (long long)size);
   return al_reshape(al_expand(al_reshape(x, up, 4), wide, 4), shape, n);
 }
 

@@ -2,6 +2,18 @@ local al = require "albedo"
 
 local fails = assert.error_matches
 
+describe("options far too large", function()
+  it("are errors, for convolutions and pools", function()
+    local x, w, far = al.ones(1, 1, 8, 8), al.ones(1, 1, 5, 5), 2 ^ 62
+    for _, option in ipairs { "dilation", "pad", "stride" } do
+      assert.error_matches(function() return al.conv2d(x, w, { [option] = far }) end, option .. " is too large")
+      assert.error_matches(function() return al.avg_pool2d(x, 3, { [option] = far }) end, option)
+    end
+    assert.error_matches(function() return al.max_pool2d(x, 5, { dilation = far }) end, "too large")
+    assert.error_matches(function() return al.ones(4):repeat_interleave(far) end, "impossible")
+  end)
+end)
+
 describe("conv", function()
   it("counts what the kernel covers", function()
     local x = al.ones(1, 1, 3, 3)
