@@ -14,7 +14,7 @@ local run = lab.start("copymove", {
   title = "Copy-move forgery detection",
   about = "A custom network, a transferred VGG-16-shaped one and block matching, on "
     .. "photographs that none of them has seen.",
-  steps = 200, source_steps = 60, width = 16, lr = 3e-3, test_pairs = 24, val_pairs = 12,
+  steps = 260, source_steps = 60, width = 16, lr = 3e-3, test_pairs = 24, val_pairs = 12,
   quick = { steps = 40, source_steps = 10, test_pairs = 6, val_pairs = 4, seeds = 1 },
   claims = { steps = 900, source_steps = 400, test_pairs = 60, seeds = 5 },
   help = {

@@ -102,18 +102,16 @@ local function change(field, dim)
   return d(field.dy), d(field.dx)
 end
 
--- 1 where a place of some contrast agrees with its right and lower neighbours on the offset,
--- to 2 pixels, else 0; and that weighted by the likeness of the match: both N x (H/4 - 1) x
--- (W/4 - 1).
+-- The places that vote: 1 where a place of some contrast agrees with its right and lower
+-- neighbours on the offset to 2 pixels, else 0; N x (H/4 - 1) x (W/4 - 1).
 local function votes(field)
   local ys, xs = change(field, 2)
   local yr, xr = change(field, 3)
   local h, w = field.dy:size(2) - 1, field.dy:size(3) - 1
   local below = (ys:abs() + xs:abs()):le(2):narrow(3, 1, w)
   local right = (yr:abs() + xr:abs()):le(2):narrow(2, 1, h)
-  local contrast = field.energy:gt(0.3):narrow(2, 1, h):narrow(3, 1, w)
-  local agree = below:bitwise_and(right):bitwise_and(contrast):to "float32"
-  return agree, agree * (field.distance:narrow(2, 1, h):narrow(3, 1, w) * -10):exp()
+  local contrast = field.energy:gt(0.1):narrow(2, 1, h):narrow(3, 1, w)
+  return below:bitwise_and(right):bitwise_and(contrast):to "float32"
 end
 
 -- Votes around each place: the mean over 4 x 4.
@@ -135,8 +133,7 @@ function copymove.features(field)
     local right = ((yr:abs() + xr:abs()) * -0.25):exp():pad { 0, 1, 0, 0 }
     local smooth_y = ((bend(ys, 2) + bend(xs, 2)) * -0.125):exp():pad { 0, 0, 1, 1 }
     local smooth_x = ((bend(yr, 3) + bend(xr, 3)) * -0.125):exp():pad { 1, 1, 0, 0 }
-    local _, vote = votes(field)
-    local around = dense(vote):pad { 2, 2, 2, 2 }
+    local around = dense(votes(field)):pad { 2, 2, 2, 2 }
     return al.stack({ likeness, field.energy, below, right, smooth_y * smooth_x, around }, 2)
   end)
 end
@@ -145,8 +142,8 @@ end
 -- that vote. The score is the densest 4 x 4 places.
 function copymove.detect(x)
   return al.scope(function()
-    local agree, vote = votes(copymove.field(x))
-    return dense(vote):amax { 2, 3 }, agree:pad { 0, 1, 0, 1 }
+    local vote = votes(copymove.field(x))
+    return dense(vote):amax { 2, 3 }, vote:pad { 0, 1, 0, 1 }
   end)
 end
 
