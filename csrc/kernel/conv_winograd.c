@@ -61,33 +61,31 @@ AL_INLINE void multiply_run(int mr, const float *v, int64_t blocks, int64_t vc, 
                            int64_t vd, const float *u, float *m, int64_t mk) {        \
     multiply_run(n, v, blocks, vc, depth, vd, u, m, mk);                              \
   }
-MULTIPLY(1)
-MULTIPLY(2)
-MULTIPLY(3)
-MULTIPLY(4)
+// clang-format off
+MULTIPLY(1) MULTIPLY(2) MULTIPLY(3) MULTIPLY(4)
 #if WR > 4
-MULTIPLY(5)
-MULTIPLY(6)
+MULTIPLY(5) MULTIPLY(6)
 #endif
 #if WR > 6
-    MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
+MULTIPLY(7) MULTIPLY(8) MULTIPLY(9) MULTIPLY(10) MULTIPLY(11) MULTIPLY(12)
 #endif
 #if WR > 12
-        MULTIPLY(13) MULTIPLY(14)
+MULTIPLY(13) MULTIPLY(14)
 #endif
-            static void (*const multiply[])(const float *, int64_t, int64_t, int64_t, int64_t,
-                                            const float *, float *, int64_t) = {
-                0,           multiply_1,  multiply_2, multiply_3,  multiply_4,
+static void (*const multiply[])(const float *, int64_t, int64_t, int64_t, int64_t, const float *,
+                                float *, int64_t) = {
+  0, multiply_1, multiply_2, multiply_3, multiply_4,
 #if WR > 4
-                multiply_5,  multiply_6,
+  multiply_5, multiply_6,
 #endif
 #if WR > 6
-                multiply_7,  multiply_8,  multiply_9, multiply_10, multiply_11, multiply_12,
+  multiply_7, multiply_8, multiply_9, multiply_10, multiply_11, multiply_12,
 #endif
 #if WR > 12
-                multiply_13, multiply_14,
+  multiply_13, multiply_14,
 #endif
 };
+// clang-format on
 
 // U of output channels k0 .. k0 + WIDE, points ux apart: (depth tap, channel, WIDE) each.
 // Channels and outputs that do not exist give zeros.
