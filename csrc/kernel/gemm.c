@@ -72,10 +72,9 @@ static void AL_S(pack_b)(const AL_S(product) * p, int64_t c0, int64_t cols, int6
     for (int64_t k = 0; k < kc; k++, s += p->ldb)
       for (int64_t q = 0; q < panels; q++) {
         AL_UNROLL
-        for (int v = 0; v < NV; v++)
-          AL_S(store)
-          (to + j * kc + q * size + k * AL_S(WIDE) + v * LANES,
-           AL_S(load)(s + q * AL_S(WIDE) + v * LANES));
+        for (int v = 0; v < NV; v++) AL_S(store)
+        (to + j * kc + q * size + k * AL_S(WIDE) + v * LANES,
+         AL_S(load)(s + q * AL_S(WIDE) + v * LANES));
       }
   }
   for (int64_t j = full; j < cols; j += AL_S(WIDE)) {
