@@ -55,15 +55,16 @@ static inline int al_grad1(al_back *b, al_tensor *gx) {
   static inline al_tensor *al_##id(al_tensor *x, al_tensor *y) { \
     return al_apply(&al_op_##id, x, y);                          \
   }
-AL_BINARY_C(add)
-AL_BINARY_C(sub) AL_BINARY_C(mul) AL_BINARY_C(div) AL_BINARY_C(pow) AL_BINARY_C(maximum)
-    AL_BINARY_C(minimum) AL_BINARY_C(eq) AL_BINARY_C(ne) AL_BINARY_C(lt) AL_BINARY_C(le)
-        AL_BINARY_C(gt) AL_BINARY_C(ge) AL_BINARY_C(matmul) AL_UNARY_C(neg) AL_UNARY_C(exp)
-            AL_UNARY_C(log) AL_UNARY_C(sqrt) AL_UNARY_C(square) AL_UNARY_C(sigmoid)
-                AL_UNARY_C(tanh) AL_UNARY_C(relu) AL_UNARY_C(abs) AL_UNARY_C(sign)
-                    AL_UNARY_C(sin) AL_UNARY_C(cos) AL_UNARY_C(reciprocal)
-                        AL_UNARY_C(contiguous) AL_UNARY_C(log1p) AL_UNARY_C(expm1)
-                            AL_UNARY_C(rsqrt) extern al_op al_op_where,
+// clang-format off
+AL_BINARY_C(add) AL_BINARY_C(sub) AL_BINARY_C(mul) AL_BINARY_C(div) AL_BINARY_C(pow)
+AL_BINARY_C(maximum) AL_BINARY_C(minimum) AL_BINARY_C(eq) AL_BINARY_C(ne) AL_BINARY_C(lt)
+AL_BINARY_C(le) AL_BINARY_C(gt) AL_BINARY_C(ge) AL_BINARY_C(matmul) AL_UNARY_C(neg)
+AL_UNARY_C(exp) AL_UNARY_C(log) AL_UNARY_C(sqrt) AL_UNARY_C(square) AL_UNARY_C(sigmoid)
+AL_UNARY_C(tanh) AL_UNARY_C(relu) AL_UNARY_C(abs) AL_UNARY_C(sign) AL_UNARY_C(sin)
+AL_UNARY_C(cos) AL_UNARY_C(reciprocal) AL_UNARY_C(contiguous) AL_UNARY_C(log1p)
+AL_UNARY_C(expm1) AL_UNARY_C(rsqrt)
+    // clang-format on
+    extern al_op al_op_where,
     al_op_sum, al_op_mean, al_op_reshape, al_op_permute, al_op_expand,
     al_op_narrow, al_op_cat, al_op_to, al_op_transpose, al_op_unsqueeze, al_op_squeeze,
     al_op_softmax, al_op_log_softmax, al_op_clone;
