@@ -22,7 +22,7 @@
 enum {
   DEPTH =
       288, // terms of a sum between two visits of the accumulators, about: the tile's B in L1
-  SUMS = 64 << 10,   // accumulators of a task, at most about
+  SUMS = 32 << 10,   // accumulators of a task, at most about
   WINDOW = 32 << 10, // elements of a window, about
   STREAM = 24 << 20, // bytes of output from which it goes past the caches
   ROWS = 256,        // output channels of a task, at most
@@ -59,7 +59,9 @@ static void plan(pass *p, int64_t taps, int64_t mr, int64_t tile) {
   p->block = al_ceil_div(p->chans, p->blocks);
   p->panels = al_ceil_div(p->rows, mr);
   int64_t rows = al_min(p->rows, ROWS) * p->parts;
-  al_window_cut(w, al_max(2 * tile, al_min(SUMS / rows, WINDOW / p->block)));
+  // Sums that wait for more blocks share the L2 cache with the window and the weights.
+  int64_t sums = p->blocks > 1 ? SUMS : 2 * SUMS;
+  al_window_cut(w, al_max(2 * tile, al_min(sums / rows, WINDOW / p->block)));
   int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
   int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
   splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
