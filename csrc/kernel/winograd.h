@@ -9,6 +9,8 @@
 // and 2 to 5 times more accurate, the transforms' entries being closer to 1. With p the points'
 // squares 1/2 and 2, p1 p2 = 1.
 //
+// An infinity or a NaN in a tile spreads to all its outputs; finite inputs give finite outputs.
+//
 // Vectors hold LANES channels. For float only; include real.h with AL_REAL 32 first.
 #ifndef AL_KERNEL_WINOGRAD_H
 #define AL_KERNEL_WINOGRAD_H
