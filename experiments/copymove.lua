@@ -27,27 +27,8 @@ local run = lab.start("copymove", {
 
 -- ---- data [P] -------------------------------------------------------------------------------
 
--- Photographs: those of --data, else of lomiri-wallpapers-16.04 and -20.04
--- (NAME_by_AUTHOR.jpg). Real forgeries with masks, when --data has them (tampered/ and gt/, or
--- a folder copymove_fau of that layout), are tested on, not trained on.
-local function opened(dir)
-  local fine, photos = pcall(al.data.photos, dir)
-  return fine and photos or nil
-end
-local function is_forged(photos) return photos and photos:field(1, "mask") and photos end
-
-local real = run.data and (is_forged(opened(run.data))
-  or is_forged(opened(run.data .. "/copymove_fau")))
-local photos = run.data and not real and opened(run.data)
-local packaged = not photos
-if packaged then
-  photos = al.data.photos "/usr/share/backgrounds"
-  local named = {}
-  for i = 1, #photos do
-    if photos:field(i, "photo"):find "_by_" then named[#named + 1] = i end
-  end
-  photos = photos:subset(named)
-end
+-- Real forgeries with masks in --data are tested on, never trained on.
+local photos, real, credit = al.sim.photographs(run.data)
 local forge = al.sim.copymove { size = 128, jpeg = { 75, 95 } }
 local album = forge:album(photos)
 run:say("%d photographs; without texture: %s", #album, table.concat(album.left_out, ", "))
@@ -141,7 +122,7 @@ end
 
 local function train(net, part, val, o)
   return run:fit(net, forge:stream(part, { splice = o.splice, shuffled = o.shuffled }), {
-    steps = o.steps or run.steps, lr = run.lr, warmup = 20, checks = o.checks or 3, loss = loss,
+    steps = o.steps or run.steps, lr = run.lr, warmup = 20, checks = 3, loss = loss,
     label = o.label,
     validate = val and function(n) return metrics.auc(ask(n, val), val.y) end,
   })
@@ -149,21 +130,12 @@ end
 
 -- ---- the comparison -------------------------------------------------------------------------
 
-local detectors = { "custom", "transfer", "blocks", "control" }
-local pooled = {} -- detector -> { score, y, regime, photo, seed } over all seeds
-for _, name in ipairs(detectors) do
-  pooled[name] = { score = {}, y = {}, regime = {}, photo = {}, seed = {} }
-end
+local pooled = al.pooled() -- the scores of all seeds
 local cost = {} -- seconds of training, mean over the seeds
 
 local function note(name, seed, set, score, threshold, validated)
-  local p, y = pooled[name], set.y:totable()
-  for i, v in ipairs(score) do
-    local k = #p.score + 1
-    p.score[k], p.y[k], p.seed[k] = v, y[i], seed
-    p.regime[k], p.photo[k] = set.regime[i], set.photo[i]
-  end
-  local figures = metrics.binary(score, y, { threshold = threshold })
+  pooled:add(name, seed, set, score)
+  local figures = metrics.binary(score, set.y, { threshold = threshold })
   run:score(name, seed, {
     auc = figures.auc, precision = figures.precision, recall = figures.recall, f1 = figures.f1,
     validation = validated,
@@ -179,8 +151,9 @@ for seed in run:seeds() do
   last = { set = test_set }
 
   local function judge(name, net, history)
-    local before = metrics.best_threshold(ask(net, val_set), val_set.y)
-    note(name, seed, test_set, ask(net, test_set), before, history.best)
+    local before = ask(net, val_set)
+    note(name, seed, test_set, ask(net, test_set), metrics.best_threshold(before, val_set.y),
+      metrics.auc(before, val_set.y))
     cost[name] = (cost[name] or 0) + history.seconds / run.seed_count
     last[name] = net
   end
@@ -203,40 +176,12 @@ for seed in run:seeds() do
     metrics.best_threshold(before, val_set.y), metrics.auc(before, val_set.y))
   al.seed(seed)
   local net = custom()
-  local short = math.floor(run.steps / 5)
+  local short = math.max(1, math.floor(run.steps / 5))
   train(net, part, nil, { label = "control", shuffled = true, steps = short })
   note("control", seed, test_set, ask(net, test_set), 0.5)
 end
 
 -- ---- tables ---------------------------------------------------------------------------------
-
--- Mean over the seeds of the AUC on one regime (nil: all), its interval by drawing photographs.
-local function measure(name, regime)
-  local p, index, photo = pooled[name], {}, {}
-  for i, r in ipairs(p.regime) do
-    if not regime or r == regime then
-      index[#index + 1] = i
-      photo[#photo + 1] = p.photo[i]
-    end
-  end
-  local function statistic(drawn)
-    local per = {}
-    for _, k in ipairs(drawn) do
-      local i = index[k]
-      local own = per[p.seed[i]] or { {}, {} }
-      per[p.seed[i]] = own
-      table.insert(own[1], p.score[i])
-      table.insert(own[2], p.y[i])
-    end
-    local sum, n = 0, 0
-    for _, own in pairs(per) do sum, n = sum + metrics.auc(own[1], own[2]), n + 1 end
-    return sum / n
-  end
-  local all = {}
-  for k = 1, #index do all[k] = k end
-  local interval = metrics.bootstrap(statistic, photo, { rounds = 300 })
-  return { mean = statistic(all), low = interval[1], high = interval[2], n = run.seed_count }
-end
 
 local best = run:summary("custom", "validation").mean
   >= run:summary("transfer", "validation").mean and "custom" or "transfer"
@@ -251,11 +196,11 @@ run:scores({ "auc", "precision", "recall", "f1", "validation" }, { arms = arms }
 local rows, labels, series = {}, {}, {}
 for k, name in ipairs(arms) do series[k] = { name = name, values = {}, low = {}, high = {} } end
 local overall = {}
-for _, name in ipairs(detectors) do overall[name] = measure(name) end
+for _, name in ipairs(arms) do overall[name] = pooled:auc(name) end
 for i, regime in ipairs(forge.regimes) do
   rows[i], labels[i] = { regime.name }, regime.name
   for k, name in ipairs(arms) do
-    local m = measure(name, regime.name)
+    local m = pooled:auc(name, { regime = regime.name })
     rows[i][k + 1] = m
     series[k].values[i], series[k].low[i], series[k].high[i] = m.mean, m.low, m.high
   end
@@ -299,8 +244,7 @@ run:table("time", {
 -- ---- where the copy is ----------------------------------------------------------------------
 
 run:heading "Where the copy is"
-local shown, names = {}, {}
-for i = 1, #album do names[i] = album[i].name end
+local shown = {}
 for i = 1, #forge.regimes do -- the first forgery of each regime
   local at = (i - 1) * 2 * run.test_pairs + run.test_pairs + 1
   local pair = (i - 1) * run.test_pairs + 1
@@ -323,8 +267,7 @@ run:picture("where", al.image.grid(shown, { columns = 12 }), {
   alt = "Forgeries, their masks, and what the detectors mark",
   caption = "A test forgery of each regime, three a row: the picture; copy (red) and source "
     .. "(green); the " .. best .. " network's suspicion; the votes of block matching.",
-  credit = packaged and ("lomiri-wallpapers: %s; CC BY 4.0, CC BY-SA 4.0 or CC0, as the "
-    .. "package's copyright file says"):format(table.concat(names, ", ")) or "of --data",
+  credit = credit,
 })
 
 -- ---- real forgeries -------------------------------------------------------------------------
@@ -332,15 +275,10 @@ run:picture("where", al.image.grid(shown, { columns = 12 }), {
 if real then
   local set = al.sim.forged(real, { size = 256 })
   local line = { "AUC" }
+  local found = al.pooled()
   for k, name in ipairs(arms) do
-    local score = name == "blocks" and block_scores(set) or ask(last[name], set)
-    local function statistic(drawn)
-      local s, y = {}, {}
-      for j, i in ipairs(drawn) do s[j], y[j] = score[i], set.y[i]:item() end
-      return metrics.auc(s, y)
-    end
-    local interval = metrics.bootstrap(statistic, set.photo, { rounds = 300 })
-    line[k + 1] = { mean = metrics.auc(score, set.y), low = interval[1], high = interval[2] }
+    found:add(name, 1, set, name == "blocks" and block_scores(set) or ask(last[name], set))
+    line[k + 1] = found:auc(name)
   end
   run:table("real_forgeries", {
     caption = ("%d windows of 256 pixels of real forgeries, %d holding copy and source.")
@@ -353,7 +291,7 @@ end
 
 run:claim { id = "translation",
   text = "AUC on translated copies, detector chosen on validation",
-  measured = measure(best, "translation"), at_least = 0.90 }
+  measured = pooled:auc(best, { regime = "translation" }), at_least = 0.90 }
 run:claim { id = "all_regimes", text = "AUC over all regimes, detector chosen on validation",
   measured = overall[best], at_least = 0.72 }
 run:claim { id = "beats_chance", text = "AUC over all regimes, the other network: above chance",

@@ -1,7 +1,10 @@
 --- al.sim: simulators that make training data with exact labels.
 
 local sim = {}
-local parts = { copymove = "albedo.sim.copymove", forged = "albedo.sim.forged" }
+local parts = {
+  copymove = "albedo.sim.copymove", forged = "albedo.sim.forged",
+  photographs = "albedo.sim.photographs",
+}
 
 return setmetatable(sim, { __index = function(t, name)
   if not parts[name] then return nil end

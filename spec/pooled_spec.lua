@@ -1,0 +1,32 @@
+local al = require "albedo"
+
+describe("pooled", function()
+  local function filled()
+    local pooled = al.pooled()
+    local keys = { photo = { "a", "a", "b", "b" }, regime = { "x", "y", "x", "y" } }
+    keys.y = al.tensor({ 1, 2, 1, 2 }, { dtype = "int64" })
+    pooled:add("net", 1, keys, { 0.1, 0.9, 0.2, 0.8 })         -- AUC 1
+    pooled:add("net", 2, keys, al.tensor { 0.1, 0.9, 0.8, 0.2 }) -- 0.75
+    return pooled
+  end
+
+  it("gives the mean over the seeds, with an interval over groups", function()
+    local auc = filled():auc "net"
+    assert.are.equal(0.875, auc.mean)
+    assert.are.equal(2, auc.n)
+    assert.is_true(auc.low >= 0.5 and auc.low < 0.875 and auc.high == 1)
+  end)
+
+  it("chooses samples by a field", function()
+    local pooled = al.pooled()
+    pooled:add("net", 1, { y = { 1, 2, 1, 2 }, photo = { 1, 1, 1, 1 }, part = { 1, 1, 2, 2 } },
+      { 0, 1, 1, 0 })
+    assert.are.equal(1, pooled:auc("net", { part = 1 }).mean)
+    assert.are.equal(0, pooled:auc("net", { part = 2 }).mean)
+  end)
+
+  it("wants a score a sample", function()
+    assert.has_error(function() al.pooled():add("net", 1, { y = { 1, 2 } }, { 1 }) end,
+      "pooled: 1 scores of net for 2 samples")
+  end)
+end)
