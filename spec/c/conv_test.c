@@ -258,11 +258,6 @@ static double products(const al_conv *cv) {
          (double)(cv->c / cv->groups) * (double)volume(cv->ker);
 }
 
-// Multiply-adds of a convolution.
-static int64_t work(const al_conv *cv) {
-  return cv->n * cv->k * (cv->c / cv->groups) * volume(cv->ker) * volume(cv->out);
-}
-
 int main(int argc, char **argv) {
   struct {
     const char *name;
