@@ -7,6 +7,7 @@
  * two. */
 #include "../kernel/conv.h"
 #include "op.h"
+#include "spatial.h"
 #include <string.h>
 
 extern al_op al_op_conv, al_op_conv_grad_input, al_op_conv_grad_weight;
@@ -19,20 +20,6 @@ typedef struct options {
   const al_arg *stride, *pad, *dilation, *groups;
 } options;
 static options options_at(const al_arg *a) { return (options){a, a + 1, a + 2, a + 3}; }
-
-/* A list of one entry a spatial dim, or one for all, into the last n of three slots. */
-static int spread(const al_arg *a, int n, int64_t least, const char *name, int64_t *out) {
-  if (a->ints.n != 1 && a->ints.n != n)
-    return al_fail("%s has %d entries, needs 1 or %d", name, a->ints.n, n);
-  for (int d = 0; d < n; d++) {
-    out[3 - n + d] = a->ints.v[a->ints.n == 1 ? 0 : d];
-    if (out[3 - n + d] < least)
-      return al_fail("%s must be at least %lld", name, (long long)least);
-    if (out[3 - n + d] > 1 << 30) /* so that sums and products of them do not overflow */
-      return al_fail("%s is too large: %lld", name, (long long)out[3 - n + d]);
-  }
-  return 0;
-}
 
 /* Fills everything but `in` and `out` from a weight shape (k, c / groups, ker...) and the
  * options. */
@@ -49,8 +36,9 @@ static int geometry(al_conv *v, int n, const int64_t *w, options o) {
                    (long long)v->k);
   v->c = w[1] * v->groups;
   memcpy(v->ker + 3 - n, w + 2, (size_t)n * sizeof *w);
-  return spread(o.stride, n, 1, "stride", v->stride) || spread(o.pad, n, 0, "pad", v->pad) ||
-                 spread(o.dilation, n, 1, "dilation", v->dil)
+  return al_spread(o.stride, n, 1, "stride", v->stride) ||
+                 al_spread(o.pad, n, 0, "pad", v->pad) ||
+                 al_spread(o.dilation, n, 1, "dilation", v->dil)
              ? -1
              : 0;
 }
@@ -282,7 +270,7 @@ static int transpose_forward(al_call *c) {
   if (x->shape[1] != v.k)
     return al_fail("x has %lld channels, w expects %lld", (long long)x->shape[1],
                    (long long)v.k);
-  if (spread(&c->a[7], n, 0, "output_padding", extra)) return -1;
+  if (al_spread(&c->a[7], n, 0, "output_padding", extra)) return -1;
   for (int d = 3 - n, i = 0; d < 3; d++, i++) {
     if (extra[d] >= v.stride[d] && extra[d] >= v.dil[d])
       return al_fail("output_padding must be less than stride or dilation");

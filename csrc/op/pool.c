@@ -1,26 +1,13 @@
 /* pool.c: max and average pooling over 1 to 3 spatial dims, adaptive and global averages. */
 #include "../kernel/pool.h"
 #include "op.h"
+#include "spatial.h"
 #include <string.h>
 
 extern al_op al_op_max_pool_back, al_op_max_pool_pick, al_op_avg_pool, al_op_avg_pool_back,
     al_op_resample;
 
 /* ---- geometry ---- */
-
-/* A list of one entry a spatial dim, or one for all, into the last n of three slots. */
-static int spread(const al_arg *a, int n, int64_t least, const char *name, int64_t *out) {
-  if (a->ints.n != 1 && a->ints.n != n)
-    return al_fail("%s has %d entries, needs 1 or %d", name, a->ints.n, n);
-  for (int d = 0; d < n; d++) {
-    out[3 - n + d] = a->ints.v[a->ints.n == 1 ? 0 : d];
-    if (out[3 - n + d] < least)
-      return al_fail("%s must be at least %lld", name, (long long)least);
-    if (out[3 - n + d] > 1 << 30) /* so that sums and products of them do not overflow */
-      return al_fail("%s is too large: %lld", name, (long long)out[3 - n + d]);
-  }
-  return 0;
-}
 
 /* Window of a call whose options kernel, stride, pad, dilation stand at a (dilation may be
  * NULL); spatial sizes of x given. Fills `out` by PyTorch's rule, where in ceil mode the last
@@ -34,10 +21,10 @@ static int window(al_pool *p, int n, const int64_t *in, const al_arg *kernel,
                  .stride = {1, 1, 1},
                  .dil = {1, 1, 1}};
   if (n < 1 || n > 3) return al_fail("x has %d spatial dims, needs 1 to 3", n);
-  if (spread(kernel, n, 1, "kernel", p->ker) ||
-      spread(stride->given ? stride : kernel, n, 1, "stride", p->stride) ||
-      spread(pad, n, 0, "pad", p->pad) ||
-      (dilation && spread(dilation, n, 1, "dilation", p->dil)))
+  if (al_spread(kernel, n, 1, "kernel", p->ker) ||
+      al_spread(stride->given ? stride : kernel, n, 1, "stride", p->stride) ||
+      al_spread(pad, n, 0, "pad", p->pad) ||
+      (dilation && al_spread(dilation, n, 1, "dilation", p->dil)))
     return -1;
   for (int d = 3 - n; d < 3; d++) {
     p->in[d] = in[d - 3 + n];
@@ -283,7 +270,7 @@ static int adaptive_forward(al_call *c) {
   int n = rank_of(c, x);
   int64_t size[3] = {1, 1, 1}, kernel[3];
   bool even = true;
-  if (n < 0 || spread(&c->a[1], n, 1, "size", size)) return -1;
+  if (n < 0 || al_spread(&c->a[1], n, 1, "size", size)) return -1;
   for (int i = 0; i < n; i++) {
     int64_t in = x->shape[i + 2], out = size[3 - n + i];
     even = even && in % out == 0 && in > 0;
