@@ -87,7 +87,7 @@ HAVE := $(foreach p,$(PLUGINS),$(if $(call plugin_pkgs,$(p)),$(shell pkg-config 
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps missing-plugins tests run-tests setup test lint format asan tsan bench check-portable \
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format asan tsan bench check-peer check-portable \
   copymove repl install uninstall clean size help FORCE
 .SECONDARY:
 
@@ -155,6 +155,10 @@ test: setup               ## set up, build, run the C tests and the specs (SPEC=
 
 run-tests:
 	@CC='$(CC)' LUA='$(LUA)' spec/run '$(OUT)' '$(SPEC)' '$(ARGS)' $(TESTS)
+
+check-peer: setup         ## random cases of every op against PyTorch (ARGS='--op NAME --seed N --scale F')
+	@.ci/setup compare
+	@+$(again) build && LUA='$(LUA)' spec/peer/run '$(OUT)' $(ARGS)
 
 lint:                     ## luacheck, clang-format, layers look down only, LuaJIT parses lua/
 	@.ci/setup lint && .ci/lint
