@@ -114,6 +114,8 @@ local parts = {
 local homes = {
   save = "io", load = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
   help = "help", apropos = "help",
+  vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
+  hessian = "functional",
 }
 
 setmetatable(al, {
