@@ -68,7 +68,7 @@ ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
 # Which kernels are LEAN; of the plain x86-64 build, which few machines run, all but norm (23 times slower).
 LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
-LEAN_KERNELS := elementwise elementwise_binary random reduce softmax
+LEAN_KERNELS := elementwise elementwise_binary random recurrent reduce softmax
 
 CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
 KERNEL_SRC := $(wildcard csrc/kernel/*.c)

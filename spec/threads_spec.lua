@@ -26,6 +26,9 @@ local cases = {
   { "layer_norm", function(x, w, b) return al.layer_norm(x, 300, w, b) end, { 512, 300 }, { 300 }, { 300 } },
   { "cross_entropy", function(x) return x:cross_entropy(al.arange(500):remainder(40):to("int64") + 1) end, { 500, 40 } },
   { "transposed copy", function(x) return x:transpose(1, 2):contiguous() end, { 700, 300 } },
+  { "lstm", function(x, i, h, i2, h2) return (al.lstm(x, i, h, nil, nil, i2, h2)) end,
+    { 37, 9, 30 }, { 200, 30 }, { 200, 50 }, { 200, 30 }, { 200, 50 } },
+  { "gru", function(x, i, h) return (al.gru(x, i, h)) end, { 37, 9, 30 }, { 150, 30 }, { 150, 50 } },
   { "dropout", function(x) return x:dropout({ p = 0.3, training = true }) end, { 500, 300 } },
 }
 

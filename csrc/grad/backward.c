@@ -3,6 +3,7 @@
  * No recursion anywhere. */
 #include "../core/internal.h"
 #include "../op/op.h"
+#include "through.h"
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@ typedef struct pass {
   uint64_t mark;
   int ninputs;
   al_tensor **inputs, **out; /* wanted gradients, or ninputs == 0: accumulate in the leaves */
-  bool create, retain;
+  bool create, retain, stop;
 } pass;
 
 const int64_t *al_edge_shape(const al_back *b, int edge, int *ndim) {
@@ -44,11 +45,17 @@ static int newest_first(const void *a, const void *b) {
   return x < y ? 1 : x > y ? -1 : 0;
 }
 
+static bool is_input(const pass *p, const al_node *n) {
+  for (int i = 0; i < p->ninputs; i++)
+    if (p->inputs[i]->node == n) return true;
+  return false;
+}
+
 static int reach(pass *p, int nroots, al_tensor **roots) {
   for (int i = 0; i < nroots; i++)
     if (roots[i]->node && push(p, roots[i]->node)) return -1;
   for (int64_t i = 0; i < p->n; i++)
-    for (int e = 0; e < p->node[i]->nedges; e++) {
+    for (int e = 0; e < p->node[i]->nedges && !(p->stop && is_input(p, p->node[i])); e++) {
       al_node *n = p->node[i]->edge[e].node;
       if (n && push(p, n)) return -1;
     }
@@ -221,6 +228,7 @@ static int visit(pass *p, al_node *n) {
   for (int k = 0; k < n->nouts; k++) any = any || n->gout[k];
   if (!any) return 0;
   if (p->ninputs && capture(p, n)) return -1;
+  if (p->stop && is_input(p, n)) return 0;
   bool leads = false;
   for (int e = 0; e < n->nedges; e++) leads = leads || wanted_edge(p, &n->edge[e]);
   if (!leads) return 0;
@@ -287,6 +295,7 @@ int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninpu
             .inputs = inputs,
             .out = out,
             .create = flags & AL_CREATE_GRAPH,
+            .stop = flags & AL_STOP,
             .retain = flags & (AL_CREATE_GRAPH | AL_RETAIN_GRAPH)};
   for (int i = 0; i < ninputs; i++) {
     out[i] = NULL;

@@ -1,5 +1,6 @@
 /* linear.c: matrix products. The split among threads depends on shapes only, and each piece
  * runs on one thread of the BLAS, so results are the same bits for any number of threads. */
+#include "linear.h"
 #include "op.h"
 #include <pthread.h>
 #include <string.h>
@@ -74,6 +75,20 @@ static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, do
                 (blasint)c.ld);
 }
 #endif
+
+void al_one_product(al_dtype d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+                    const void *b, int64_t ldb, bool b_transposed, double beta, void *c,
+                    int64_t ldc) {
+  union { /* a product never writes to its factors */
+    const void *from;
+    char *p;
+  } pa = {a}, pb = {b};
+#ifndef AL_NO_BLAS
+  pthread_once(&once, one_thread);
+#endif
+  product(d, m, n, k, (mat){pa.p, lda, false}, (mat){pb.p, ldb, b_transposed}, beta,
+          (mat){c, ldc, false});
+}
 
 /* ---- many products, on all threads ---- */
 

@@ -205,13 +205,14 @@ def products():
         case("pad", lambda x: F.pad(x, pads, mode), [x], [x, pads], mode=mode)
 
 
-print("return function(T) local c = {}")
-convolutions()
-pools()
-norms()
-for reduction in REDUCTIONS:
-    class_losses(reduction)
-    plain_losses(reduction)
-resampling()
-products()
-print("return c end")
+if __name__ == "__main__":
+    print("return function(T) local c = {}")
+    convolutions()
+    pools()
+    norms()
+    for reduction in REDUCTIONS:
+        class_losses(reduction)
+        plain_losses(reduction)
+    resampling()
+    products()
+    print("return c end")
