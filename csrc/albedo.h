@@ -55,6 +55,7 @@ struct al_tensor {
   bool wrapped;       /* made from a plain number: yields to tensors in promotion */
   bool view;          /* shares the storage of another tensor of the graph */
   bool retains_grad;  /* a non-leaf whose .grad is kept */
+  bool inlaid;        /* lies in its storage's block, which frees it */
   int32_t slot;       /* which output of `node` this is */
   uint32_t version;   /* the storage's version when this view was taken */
   int64_t shape[AL_MAX_DIMS], stride[AL_MAX_DIMS], offset; /* in elements */

@@ -163,3 +163,33 @@ describe("no_grad", function()
     assert.is_false((x * 2):detach().requires_grad)
   end)
 end)
+
+describe("no_grad", function()
+  it("belongs to its coroutine, even one that yields or is abandoned inside", function()
+    local x = al.tensor({ 1 }, { requires_grad = true })
+    local function inside()
+      return al.no_grad(function()
+        coroutine.yield((x * 2).requires_grad)
+        return (x * 2).requires_grad
+      end)
+    end
+    local co = coroutine.create(inside)
+    assert.same({ true, false }, { coroutine.resume(co) })
+    assert.is_true((x * 2).requires_grad)
+    assert.same({ true, false }, { coroutine.resume(co) })
+    assert.is_true((x * 2).requires_grad)
+    for _ = 1, 50 do -- addresses of dead coroutines come back
+      coroutine.resume(coroutine.create(inside))
+      collectgarbage()
+      local _, recorded = coroutine.resume(coroutine.create(function() return (x * 2).requires_grad end))
+      assert.is_true(recorded)
+    end
+  end)
+
+  it("is left when an error passes through it", function()
+    local x = al.tensor({ 1 }, { requires_grad = true })
+    assert.is_false(pcall(al.no_grad, function() error "stop" end))
+    assert.is_true((x * 2).requires_grad)
+    assert.is_true(al.no_grad(function() return al.with_grad(true, function() return (x * 2).requires_grad end) end))
+  end)
+end)

@@ -129,6 +129,53 @@ describe("a scope", function()
   end)
 end)
 
+describe("boxes", function()
+  it("are one a tensor while they live", function()
+    local x = al.tensor({ 1, 2 }, { requires_grad = true })
+    x:sum():backward()
+    local seen = { [x.grad] = "grad" }
+    assert.equal("grad", seen[x.grad])
+    assert.equal(x, x:contiguous())
+    seen = nil
+    live()
+    assert.same({ 1, 1 }, x.grad:totable())
+  end)
+
+  it("give their tensors back when nothing holds them, many at a time, in any order", function()
+    local blocks, kept = live(), {}
+    for i = 1, 5000 do
+      local t = al.full({ 2 }, i)
+      if i % 7 == 0 then kept[#kept + 1] = t end
+    end
+    live()
+    for k, t in ipairs(kept) do assert.equal(14 * k, t:sum():item()) end
+    kept = nil
+    assert.equal(blocks, live())
+  end)
+
+  it("that a finalizer brings back either work or say they were released", function()
+    local back
+    for _ = 1, 20 do
+      local holder = setmetatable({ t = al.ones(3) }, { __gc = function(h) back = h.t end })
+      assert.is_table(holder)
+    end
+    live()
+    local others = {}
+    for i = 1, 50 do others[i] = al.zeros(3) end -- in the slots that came free
+    assert.equal(0, others[50]:sum():item())
+    local ok, sum = pcall(function() return back:sum():item() end)
+    assert.is_true(ok and sum == 3 or not ok and sum:find("released", 1, true) ~= nil)
+    back = nil
+    live()
+  end)
+
+  it("go when Lua closes", function()
+    local status = os.execute([[lua5.4 -e 'al = require "albedo" t = al.ones(3) s = al.scope() u = al.ones(2)
+      setmetatable({}, {__gc = function() t = t + 1 end})']])
+    assert.is_truthy(status == true or status == 0)
+  end)
+end)
+
 describe("the soft limit", function()
   it("bounds a loop that opens no scope", function()
     live()

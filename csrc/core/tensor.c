@@ -45,11 +45,10 @@ void al_storage_unref(al_storage *s) {
 }
 
 /* ---- tensors ---- */
-al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape,
-                        const int64_t *stride, int64_t offset) {
-  al_tensor *t = al_alloc(sizeof *t);
-  if (!t) return NULL;
+static al_tensor *tensor_at(al_tensor *t, bool inlaid, al_storage *s, al_dtype dtype, int ndim,
+                            const int64_t *shape, const int64_t *stride, int64_t offset) {
   memset(t, 0, offsetof(al_tensor, shape));
+  t->inlaid = inlaid;
   atomic_init(&t->refs, 1);
   t->dtype = (uint8_t)dtype;
   t->ndim = (uint8_t)ndim;
@@ -62,8 +61,27 @@ al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *
   t->node = NULL;
   t->grad = NULL;
   t->host = NULL;
-  al_storage_ref(s);
   return al_adopt(t);
+}
+
+al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape,
+                        const int64_t *stride, int64_t offset) {
+  al_tensor *t = al_alloc(sizeof *t);
+  if (!t) return NULL;
+  al_storage_ref(s);
+  return tensor_at(t, false, s, dtype, ndim, shape, stride, offset);
+}
+
+/* A small tensor stands behind its elements, in one block; its storage outlives it there. */
+enum { SMALL = 1024 };
+static al_tensor *small_tensor(size_t bytes, al_dtype dtype, int ndim, const int64_t *shape,
+                               const int64_t *stride) {
+  size_t room = (bytes + 63) / 64 * 64;
+  al_storage *s = al_storage_new(room + sizeof(al_tensor));
+  if (!s) return NULL;
+  s->bytes = bytes;
+  al_tensor *t = (al_tensor *)(void *)((char *)s->data + room);
+  return tensor_at(t, true, s, dtype, ndim, shape, stride, 0);
 }
 
 /* Row-major strides; returns the number of elements, or -1 when it does not fit. */
@@ -88,7 +106,9 @@ al_tensor *al_empty(al_dtype dtype, int ndim, const int64_t *shape) {
   n = row_major(ndim, shape, stride);
   if (n < 0 || n > INT64_MAX / 16)
     return al_null("a tensor of %s elements is too large", al_shape_text(ndim, shape));
-  al_storage *s = al_storage_new((size_t)n * al_dtype_size(dtype));
+  size_t bytes = (size_t)n * al_dtype_size(dtype);
+  if (bytes <= SMALL) return small_tensor(bytes, dtype, ndim, shape, stride);
+  al_storage *s = al_storage_new(bytes);
   if (!s) return NULL;
   al_tensor *t = al_tensor_on(s, dtype, ndim, shape, stride, 0);
   al_storage_unref(s);
@@ -135,7 +155,7 @@ void al_unref(al_tensor *t) {
   al_storage *s = t->storage;
   al_node *n = t->node;
   al_tensor *g = t->grad;
-  al_release(t);
+  if (!t->inlaid) al_release(t);
   al_storage_unref(s);
   if (g) al_unref(g);
   if (n) al_node_unref(n); /* iterative: see grad/node.c */

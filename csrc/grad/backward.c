@@ -200,8 +200,8 @@ static int gradient_of(pass *p, al_node *n) {
 }
 
 static void forget_saved(al_node *n) {
-  for (int i = 0; i < AL_MAX_ARGS; i++) al_unref(n->in[i].t), n->in[i].t = NULL;
-  for (int k = 0; k < AL_MAX_OUTS; k++) al_unref(n->out[k].t), n->out[k].t = NULL;
+  for (int i = 0; i < n->op->nparams; i++) al_unref(n->in[i].t), n->in[i].t = NULL;
+  for (int k = 0; k < n->nouts; k++) al_unref(n->out[k].t), n->out[k].t = NULL;
   for (int k = 0; k < AL_MAX_EXTRA; k++) al_unref(n->extra[k].t), n->extra[k].t = NULL;
   n->freed = true;
 }

@@ -19,8 +19,8 @@ static _Thread_local al_node *doomed;
 static _Thread_local bool draining;
 
 static void drop_contents(al_node *n) {
-  for (int i = 0; i < AL_MAX_ARGS; i++) al_unref(n->in[i].t);
-  for (int i = 0; i < AL_MAX_OUTS; i++) al_unref(n->out[i].t), al_unref(n->gout[i]);
+  for (int i = 0; i < n->op->nparams; i++) al_unref(n->in[i].t);
+  for (int i = 0; i < n->nouts; i++) al_unref(n->out[i].t), al_unref(n->gout[i]);
   for (int i = 0; i < AL_MAX_EXTRA; i++) al_unref(n->extra[i].t);
   for (int e = 0; e < n->nedges; e++) {
     al_unref(n->edge[e].leaf);

@@ -37,7 +37,7 @@ static int read_flags(lua_State *L, int i, const char *who) {
  * every leaf t depends on. A tensor of one element needs no gradient argument. */
 static int backward(lua_State *L) {
   state *st = STATE(L);
-  al_collect_if_over(L, st);
+  al_enter(L, st);
   al_tensor *t = al_check_tensor(L, st, 1, "backward"), *g = al_to_tensor(L, st, 2);
   if (!g && !lua_isnoneornil(L, 2) && !lua_istable(L, 2))
     return al_raise(L, st, "backward: gradient must be a tensor, got %s", luaL_typename(L, 2));
@@ -88,12 +88,13 @@ static int grad(lua_State *L) {
     if (!lua_isnil(L, -1)) g = read_tensors(L, lua_gettop(L), "grad_outputs", &nroots, true);
   }
   al_tensor **out = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *out);
-  bool single = al_to_box(L, st, 2) != NULL;
-  al_collect_if_over(L, st);
+  slot **at = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *at);
+  bool single = al_is_box(L, st, 2);
+  al_enter(L, st);
   lua_createtable(L, ninputs, 0);
   int list = lua_gettop(L);
   for (int k = 0; k < ninputs; k++) { /* boxes first: pushing may raise */
-    al_push_box(L, st);
+    at[k] = al_push_box(L, st);
     lua_rawseti(L, list, k + 1);
   }
   al_error_clear();
@@ -101,11 +102,8 @@ static int grad(lua_State *L) {
     const char *m = al_error();
     return strncmp(m, "backward", 8) ? al_raise(L, st, "grad: %s", m) : al_raise_kernel(L, st);
   }
-  for (int k = 0; k < ninputs; k++) {
-    lua_rawgeti(L, list, k + 1);
-    if (out[k]) al_fill_box(lua_touserdata(L, -1), out[k]);
-    lua_pop(L, 1);
-  }
+  for (int k = 0; k < ninputs; k++)
+    if (out[k]) al_fill(at[k], out[k]);
   for (int k = 0; k < ninputs; k++) {
     if (out[k]) continue;
     lua_pushnil(L);
@@ -115,11 +113,15 @@ static int grad(lua_State *L) {
   return 1;
 }
 
-/* grad_enabled([on]) -> whether calls are recorded; with an argument, sets it and returns the
- * former state */
+/* grad_enabled([on]) -> whether this coroutine's calls are recorded; with an argument, sets it
+ * and returns the former state */
 static int grad_enabled(lua_State *L) {
+  al_enter(L, STATE(L));
   if (lua_isnoneornil(L, 1)) lua_pushboolean(L, al_grad_enabled());
-  else lua_pushboolean(L, al_set_grad_enabled(lua_toboolean(L, 1)));
+  else {
+    lua_pushboolean(L, al_grad_enabled());
+    al_set_mode(L, STATE(L), lua_toboolean(L, 1));
+  }
   return 1;
 }
 

@@ -9,27 +9,44 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-/* A tensor as Lua holds it: the box owns one reference, until its scope closes or it is
- * collected. */
+/* A tensor as Lua holds it: a box (userdata) that leads to a slot, which owns one reference
+ * until its scope closes or the box is gone. Boxes have no finalizer: a call of one costs as
+ * much as a small op. Instead a weak table knows which boxes live, and a sweep after each of
+ * Lua's collections gives back the slots of the others. */
+typedef struct slot {
+  al_tensor *t;             /* NULL: empty, or released */
+  struct box *box;          /* the box it serves; NULL: free */
+  struct slot *next, *prev; /* ring of its scope's slots; points to itself when in none */
+  struct scope *in;
+  int index; /* of its box in the weak table, from 1 */
+} slot;
+
 typedef struct box {
   const struct state
-      *owner;   /* the state that made it: tells boxes from other userdata of their size */
-  al_tensor *t; /* NULL: released */
-  struct box *next, *prev; /* ring of its scope's boxes; points to itself when in none */
-  struct scope *in;
+      *owner; /* the state that made it: tells boxes from other userdata of their size */
+  slot *at;   /* its own only as long as at->box says so */
 } box;
 
 typedef struct scope {
-  box ring;             /* head */
+  slot ring;            /* head */
   struct scope *parent; /* kept alive by the user value */
   bool open;
 } scope;
 
 /* One a Lua state; upvalue 1 of every function of the binding. */
 typedef struct state {
-  int box_ref, boxes; /* registry references: the boxes' metatable; tensor -> box, weak */
-  int threads;        /* coroutine -> its innermost scope, weak keys */
+  int box_ref, boxes; /* registry references: the boxes' metatable; index -> box, weak */
+  int chunks;         /* registry reference: the slots' memory, userdata in a list */
+  slot *free;         /* free slots, by `next` */
+  slot *chunk[22];    /* chunk k holds FIRST << k slots: see box.c */
+  int nchunks;
+  int threads; /* coroutine -> its innermost scope, weak keys */
+  int modes;   /* coroutines that do not record, weak keys */
   int open_scopes;
+  /* The coroutine whose scope and mode stand here, only ever compared, and those two. */
+  const lua_State *scope_of, *mode_of;
+  scope *scope;
+  bool no_grad;
   unsigned closings;    /* scopes closed by hand so far */
   unsigned calls;       /* ops called: the soft limit asks for Lua's heap every so many */
   int64_t limit, slack; /* collect when native + Lua memory passes `limit`; it is then live +
@@ -40,26 +57,31 @@ typedef struct state {
 #define STATE(L) ((state *)lua_touserdata(L, lua_upvalueindex(1)))
 
 /* box.c */
-box *al_push_box(lua_State *L, state *st); /* pushes an empty box, in the innermost scope */
-void al_fill_box(box *b, al_tensor *t);    /* a new tensor: b takes the caller's reference */
-void al_publish_box(lua_State *L, state *st,
-                    int i); /* the tensor at i may come back from C: its box must be found */
+slot *al_push_box(lua_State *L, state *st); /* pushes an empty box, in the innermost scope */
+void al_fill(slot *s, al_tensor *t);        /* takes the caller's reference */
 void al_push_tensor(lua_State *L, state *st, al_tensor *t,
-                    bool held); /* borrows t; held: in no scope */
+                    bool held); /* borrows t; its box, or a new one; held: in no scope */
+bool al_push_live_box(lua_State *L, state *st,
+                      const al_tensor *t); /* false, and nothing pushed: t has none */
+bool al_is_box(lua_State *L, const state *st, int i);
+slot *al_to_slot(lua_State *L, const state *st,
+                 int i); /* NULL when not a tensor, or a released one */
 al_tensor *al_to_tensor(lua_State *L, state *st,
                         int i); /* NULL when not a tensor; raises when released */
 al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who);
-box *al_to_box(lua_State *L, state *st, int i);
-void al_release_box(box *b);
-void al_unlink_box(box *b);
-void al_collect_if_over(lua_State *L, state *st); /* the soft limit */
-void al_open_boxes(lua_State *L, state *st);
+void al_release_slot(slot *s); /* lets go of its tensor, which then reads as released */
+void al_enter(lua_State *L,
+              state *st); /* before an op: soft limit, grad mode of the coroutine */
+void al_collect(lua_State *L, state *st); /* a full collection, unreachable tensors included */
+void al_set_mode(lua_State *L, state *st, bool on); /* whether this coroutine records */
+void al_open_boxes(lua_State *L, state *st);        /* the state is on top of the stack */
 /* error.c */
 int al_raise(lua_State *L, state *st, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int al_raise_kernel(lua_State *L, state *st); /* the kernel's message */
 /* scope.c */
 scope *al_current_scope(lua_State *L, state *st);
+void al_link_slot(slot *s, scope *in);                         /* NULL: out of all scopes */
 void al_open_scopes(lua_State *L, state *st, int state_index); /* adds to the table on top */
 /* call.c */
 void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called,

@@ -15,6 +15,7 @@ typedef struct entry {
  */
 typedef struct parsed {
   al_call c;
+  state *st;
   const char *name;
   bool number[AL_MAX_ARGS], whole[AL_MAX_ARGS], truth[AL_MAX_ARGS];
   double value[AL_MAX_ARGS];
@@ -106,8 +107,8 @@ static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a,
 static void read_tensor(lua_State *L, parsed *p, int k, int i) {
   const al_param *param = &p->c.op->param[k];
   al_arg *a = &p->c.a[k];
+  if ((a->t = al_to_tensor(L, p->st, i))) return;
   int type = lua_type(L, i);
-  if (type == LUA_TUSERDATA && (a->t = al_to_tensor(L, STATE(L), i))) return;
   if (!param->number_ok || (type != LUA_TNUMBER && type != LUA_TBOOLEAN))
     wrong(L, p, param, param->number_ok ? "a tensor or a number" : "a tensor", i);
   p->number[k] = true;
@@ -238,6 +239,12 @@ static void parse(lua_State *L, parsed *p) {
   for (int j = 0; j < op->nparams; j++) p->c.a[j].given = p->number[j] = false;
   if (last && is_options(L, last) && !is_wanted_list(L, p, last)) options = last--;
   for (int i = 1; i <= last; k++) {
+    if (k < op->nparams && op->param[k].kind == AL_K_TENSOR && !op->param[k].named &&
+        (p->c.a[k].t = al_to_tensor(L, p->st, i))) { /* most arguments are these */
+      p->c.a[k].given = true;
+      i++;
+      continue;
+    }
     if (k == op->nparams || op->param[k].named)
       al_raise(L, STATE(L), "%s takes at most %d arguments before its options, got %d", p->name,
                k, last);
@@ -274,28 +281,27 @@ static int attempt(parsed *p) {
   return failed;
 }
 
-/* Result box b at `at` is empty (nil then), or holds a tensor that has a box already: an
- * argument returned. */
-static void settle(lua_State *L, state *st, box *b, int at, int arguments) {
-  al_tensor *t = b->t;
-  lua_pushnil(L);
-  for (int i = 1; t && i < arguments; i++) {
-    box *old = al_to_box(L, st, i);
-    if (!old || old->t != t) continue;
-    lua_pushvalue(L, i);
-    lua_replace(L, -2);
-    al_unlink_box(b);
-    al_release_box(b);
-    break;
+/* Puts result t, which is ours, where its empty box stands; nil for an absent one, and the box
+ * it has for a tensor that has one already: an argument returned. */
+static void settle(lua_State *L, state *st, slot *s, al_tensor *t, int at) {
+  if (t && !t->host) {
+    al_fill(s, t);
+    return;
   }
-  if (!t || b->t != t) lua_replace(L, at);
-  else lua_pop(L, 1);
+  if (!t) lua_pushnil(L);
+  else if (!al_push_live_box(L, st, t)) { /* its former box is gone */ t->host = NULL;
+    al_fill(s, t);
+    return;
+  }
+  al_unref(t);
+  lua_replace(L, at);
 }
 
 /* Whether the value at i is, or holds, a tensor that was released. */
 static bool released(lua_State *L, int i, int depth) {
-  box *b = al_to_box(L, STATE(L), i);
-  if (b || !depth || !lua_istable(L, i)) return b && !b->t;
+  const state *st = STATE(L);
+  if (al_is_box(L, st, i)) return !al_to_slot(L, st, i);
+  if (!depth || !lua_istable(L, i)) return false;
   bool found = false;
   for (lua_pushnil(L); !found && lua_next(L, i); lua_pop(L, 1))
     found = released(L, lua_gettop(L), depth - 1);
@@ -305,8 +311,7 @@ static bool released(lua_State *L, int i, int depth) {
 
 /* Allocating for Lua runs finalizers. One that closed a scope may have released what was
  * parsed. */
-static void check_arguments(lua_State *L, const parsed *p, unsigned closings, int last) {
-  if (STATE(L)->closings == closings) return;
+static void check_arguments(lua_State *L, const parsed *p, int last) {
   for (int i = 1; i <= last; i++)
     if (released(L, i, 2))
       al_raise(L, STATE(L), "%s: a finalizer closed the scope of a tensor in use", p->name);
@@ -316,11 +321,12 @@ static int run_op(lua_State *L) {
   state *st = STATE(L);
   parsed p;
   const entry *e = lua_touserdata(L, lua_upvalueindex(UP_ENTRY));
+  p.st = st;
   p.c.op = e->op;
   p.c.called = p.name = e->name;
   p.c.into = NULL;
   p.c.pooled = 0;
-  al_collect_if_over(L, st);
+  al_enter(L, st);
   unsigned closings = st->closings;
   parse(L, &p);
   if (e->inplace) {
@@ -328,22 +334,19 @@ static int run_op(lua_State *L) {
       al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
     p.c.into = p.c.a[0].t;
   }
-  luaL_checkstack(L, 2 * AL_MAX_OUTS + 8, p.name);
-  box *b[AL_MAX_OUTS];
+  slot *s[AL_MAX_OUTS];
   int first = lua_gettop(L) + 1, n = p.c.op->nouts;
-  for (int k = 0; k < n; k++) b[k] = al_push_box(L, st);
-  check_arguments(L, &p, closings, first - 1);
+  luaL_checkstack(L, AL_MAX_OUTS + 8, p.name);
+  for (int k = 0; k < n; k++) s[k] = al_push_box(L, st);
+  if (st->closings != closings) check_arguments(L, &p, first - 1);
   if (attempt(&p)) {
     if (!al_out_of_memory() || al_here.wrote) return al_raise_kernel(L, st);
-    lua_gc(L, LUA_GCCOLLECT, 0); /* unreachable tensors first, then once more */
-    check_arguments(L, &p, closings, first - 1);
+    al_collect(L, st); /* unreachable tensors first, then once more */
+    if (st->closings != closings) check_arguments(L, &p, first - 1);
     al_memory_trim();
     if (attempt(&p)) return al_raise_kernel(L, st);
   }
-  for (int k = 0; k < n; k++)
-    if (p.c.out[k]) al_fill_box(b[k], p.c.out[k]); /* owned from here on, whatever is raised */
-  for (int k = 0; k < n; k++)
-    if (!b[k]->t || b[k]->t->host != b[k]) settle(L, st, b[k], first + k, first);
+  for (int k = 0; k < n; k++) settle(L, st, s[k], p.c.out[k], first + k);
   return n;
 }
 

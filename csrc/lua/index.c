@@ -248,8 +248,8 @@ int al_tensor_index(lua_State *L) {
   if (lua_type(L, 2) == LUA_TNUMBER && (i = lua_tointegerx(L, 2, &ok), ok) && t->ndim &&
       i == t->shape[0] + 1)
     return lua_pushnil(L), 1; /* so that ipairs ends */
-  al_collect_if_over(L, st);
-  box *b = al_push_box(L, st);
+  al_enter(L, st);
+  slot *s = al_push_box(L, st);
   pick p; /* nothing is allocated from Lua, and so no finalizer runs, after t and the key are
              read */
   t = al_check_tensor(L, st, 1, "index");
@@ -259,7 +259,7 @@ int al_tensor_index(lua_State *L) {
   al_tensor *y = al_ref(read_pick(t, &p));
   al_frame_close(&f);
   if (!y) return al_raise_kernel(L, st);
-  al_fill_box(b, y);
+  al_fill(s, y);
   return 1;
 }
 

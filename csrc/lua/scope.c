@@ -1,28 +1,45 @@
 /* scope.c: scopes release tensors at a known point. Each coroutine has a stack of its own; an
- * abandoned coroutine's scopes close when it is collected. A scope knows its boxes by a ring of
- * weak links. */
+ * abandoned coroutine's scopes close when it is collected. A scope knows its tensors' slots by
+ * a ring of links. */
 #include "binding.h"
 
 static const char META[] = "albedo.scope";
 
-/* The innermost scope of the running coroutine, or NULL. */
+/* The innermost scope of the running coroutine, or NULL. What is remembered of the last one
+ * asked for holds: the table keeps its scope, and a scope that is collected is forgotten. */
 scope *al_current_scope(lua_State *L, state *st) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, st->threads);
-  lua_pushthread(L);
-  lua_rawget(L, -2);
-  scope *s = lua_touserdata(L, -1);
-  lua_pop(L, 2);
+  if (st->scope_of != L) {
+    lua_rawgeti(L, LUA_REGISTRYINDEX, st->threads);
+    lua_pushthread(L);
+    lua_rawget(L, -2);
+    st->scope = lua_touserdata(L, -1);
+    st->scope_of = L;
+    lua_pop(L, 2);
+  }
+  scope *s = st->scope;
   while (s && !s->open) s = s->parent; /* another coroutine may have closed it */
   return s;
 }
 
 /* Makes the value on top (a scope or nil) the running coroutine's innermost; pops it. */
 static void set_current(lua_State *L, state *st) {
+  st->scope_of = NULL;
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->threads);
   lua_pushthread(L);
   lua_pushvalue(L, -3);
   lua_rawset(L, -3);
   lua_pop(L, 2);
+}
+
+void al_link_slot(slot *s, scope *in) {
+  s->prev->next = s->next;
+  s->next->prev = s->prev;
+  s->next = s->prev = s;
+  s->in = in;
+  if (!in) return;
+  s->next = in->ring.next;
+  s->prev = &in->ring;
+  s->next->prev = s->prev->next = s;
 }
 
 static void close_scope(state *st, scope *s) {
@@ -31,9 +48,9 @@ static void close_scope(state *st, scope *s) {
   st->open_scopes--;
   st->closings++;
   while (s->ring.next != &s->ring) {
-    box *b = s->ring.next;
-    al_unlink_box(b);
-    al_release_box(b);
+    slot *at = s->ring.next;
+    al_link_slot(at, NULL);
+    al_release_slot(at);
   }
 }
 
@@ -61,10 +78,12 @@ static int scope_close(lua_State *L) {
 /* An abandoned scope leaves its tensors to the collector: what is still in use elsewhere,
  * perhaps by the call that made the collector run, must not go. */
 static int scope_collect(lua_State *L) {
+  state *st = STATE(L);
   scope *s = luaL_checkudata(L, 1, META);
-  if (s->open) STATE(L)->open_scopes--;
+  if (s->open) st->open_scopes--;
   s->open = false;
-  while (s->ring.next != &s->ring) al_unlink_box(s->ring.next);
+  st->scope_of = NULL;
+  while (s->ring.next != &s->ring) al_link_slot(s->ring.next, NULL);
   return 0;
 }
 
@@ -74,6 +93,8 @@ static int scope_open(lua_State *L) {
   scope *s = lua_newuserdatauv(L, sizeof *s, 1);
   s->ring.next = s->ring.prev = &s->ring;
   s->ring.t = NULL;
+  s->ring.box = NULL;
+  s->ring.in = NULL;
   s->open = false;
   s->parent = NULL;
   luaL_setmetatable(L, META);
@@ -90,23 +111,14 @@ static int scope_open(lua_State *L) {
   return 1;
 }
 
-static void link_box(box *b, scope *s) {
-  al_unlink_box(b);
-  if (!s) return;
-  b->in = s;
-  b->next = s->ring.next;
-  b->prev = &s->ring;
-  b->next->prev = b->prev->next = b;
-}
-
 /* Moves the tensor on top outward: one scope, or out of all. A table not met before joins the
  * list at `seen`. */
 static void move(lua_State *L, state *st, bool all, int seen) {
-  box *b = al_to_box(L, st, -1);
-  if (b) {
-    scope *outer = b->in && !all ? b->in->parent : NULL;
+  slot *s = al_to_slot(L, st, -1);
+  if (s) {
+    scope *outer = s->in && !all ? s->in->parent : NULL;
     while (outer && !outer->open) outer = outer->parent;
-    if (b->in) link_box(b, outer);
+    if (s->in) al_link_slot(s, outer);
     return;
   }
   if (!lua_istable(L, -1)) return;
@@ -150,12 +162,7 @@ static int keep(lua_State *L) { return keep_all(L, false); }
 static int hold(lua_State *L) { return keep_all(L, true); }
 
 void al_open_scopes(lua_State *L, state *st, int self) {
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  st->threads = luaL_ref(L, LUA_REGISTRYINDEX);
+  (void)st;
   luaL_newmetatable(L, META);
   static const luaL_Reg methods[] = {
       {"close", scope_close}, {"__close", scope_close}, {"__gc", scope_collect}, {NULL, NULL}};

@@ -94,14 +94,14 @@ static int tensor(lua_State *L) {
     m.dtype = source ? source->dtype : lua_isboolean(L, -1) ? AL_BOOL : AL_FLOAT32;
   if (m.requires_grad && !al_is_float(m.dtype))
     return al_raise(L, st, "tensor: only floating tensors have gradients");
-  al_collect_if_over(L, st);
-  box *b = al_push_box(L, st);
+  al_enter(L, st);
+  slot *s = al_push_box(L, st);
   if (source) source = al_to_tensor(L, st, 1); /* unless a finalizer just closed its scope */
   t = source ? al_fresh_contiguous(source, (al_dtype)m.dtype)
              : al_empty((al_dtype)m.dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
   t->requires_grad = m.requires_grad;
-  al_fill_box(b, t);
+  al_fill(s, t);
   if (source) return 1;
   lua_pushvalue(L, 1);
   fill(L, t, 0, &at);
@@ -149,11 +149,11 @@ static int totable(lua_State *L) {
  * them */
 static int bytes(lua_State *L) {
   state *st = STATE(L);
-  box *b = al_push_box(L, st);
+  slot *s = al_push_box(L, st);
   al_tensor *t = al_check_tensor(L, st, 1, "bytes");
   al_tensor *dense = al_fresh_contiguous(t, (al_dtype)t->dtype);
   if (!dense) return al_raise_kernel(L, st);
-  al_fill_box(b, dense);
+  al_fill(s, dense);
   lua_pushlstring(L, al_data(dense),
                   (size_t)al_numel(dense) * al_dtype_size((al_dtype)dense->dtype));
   return 1;
@@ -177,10 +177,10 @@ static int from_bytes(lua_State *L) {
   } else {
     shape[n++] = (int64_t)(len / al_dtype_size((al_dtype)dtype));
   }
-  box *b = al_push_box(L, st);
+  slot *at = al_push_box(L, st);
   al_tensor *t = al_empty((al_dtype)dtype, n, shape);
   if (!t) return al_raise_kernel(L, st);
-  al_fill_box(b, t);
+  al_fill(at, t);
   if (len != (size_t)al_numel(t) * al_dtype_size((al_dtype)dtype))
     return al_raise(L, st, "from_bytes: %lld bytes do not make a tensor of %s %s",
                     (long long)len, al_shape_text(n, shape), al_dtype_name((al_dtype)dtype));
@@ -286,7 +286,6 @@ static int set_field(lua_State *L) {
     if (g && (!al_same_shape(g, t) || g->dtype != t->dtype))
       return al_raise(L, st, "grad has shape %s, the tensor %s",
                       al_shape_text(g->ndim, g->shape), al_shape_text(t->ndim, t->shape));
-    al_publish_box(L, st, 3);
     al_tensor *former = t->grad;
     t->grad = al_ref(g);
     al_unref(former);
@@ -296,14 +295,11 @@ static int set_field(lua_State *L) {
 }
 
 /* istensor(v) -> boolean */
-static int istensor(lua_State *L) {
-  return lua_pushboolean(L, al_to_box(L, STATE(L), 1) != NULL), 1;
-}
+static int istensor(lua_State *L) { return lua_pushboolean(L, al_is_box(L, STATE(L), 1)), 1; }
 
 /* alive(t) -> false once its scope released it */
 static int alive(lua_State *L) {
-  box *b = al_to_box(L, STATE(L), 1);
-  return lua_pushboolean(L, b && b->t), 1;
+  return lua_pushboolean(L, al_to_slot(L, STATE(L), 1) != NULL), 1;
 }
 
 void al_open_tensor(lua_State *L, int state_index) {

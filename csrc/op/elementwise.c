@@ -153,16 +153,35 @@ static int finish(al_call *c, al_tensor *y) {
 static const char *const bad_operand[] = {"", "division by zero",
                                           "integers have no negative integer powers"};
 
-static int compute(al_call *c, al_core core, al_dtype d, al_dtype out, int n,
-                   al_elementwise_context *ctx) {
-  al_operand room[3];
-  al_tensor *in[3], *t[4];
+// Operands that a loop takes as they are: one dtype, one shape, contiguous.
+static bool uniform(const al_call *c, int n, al_dtype d) {
+  for (int i = 0; i < n; i++) {
+    const al_tensor *t = ARG_T(i);
+    if (t->dtype != d || !al_is_contiguous(t) || (i && !al_same_shape(t, ARG_T(0))))
+      return false;
+  }
+  return true;
+}
+
+// Result t[0] and operands t[1 ..]; rooms hold converted scalars.
+static int prepare(al_call *c, al_dtype d, al_dtype out, int n, al_tensor **t,
+                   al_operand *room) {
+  al_tensor *in[3];
   int64_t shape[AL_MAX_DIMS];
   int ndim;
-  for (int i = 0; i < n; i++) in[i] = ARG_T(i);
+  for (int i = 0; i < n; i++) t[i + 1] = in[i] = ARG_T(i);
+  if (!c->into && uniform(c, n, d)) return (t[0] = al_empty_like(in[0], out)) ? 0 : -1;
   if (al_broadcast(n, in, &ndim, shape) || !(t[0] = al_result(c, out, ndim, shape))) return -1;
   for (int i = 0; i < n; i++)
     if (!(t[i + 1] = al_operand_for(in[i], d, &room[i], t[0]))) return -1;
+  return 0;
+}
+
+static int compute(al_call *c, al_core core, al_dtype d, al_dtype out, int n,
+                   al_elementwise_context *ctx) {
+  al_operand room[3];
+  al_tensor *t[4];
+  if (prepare(c, d, out, n, t, room)) return -1;
   if (al_elementwise(core, n + 1, t, ctx)) return -1;
   if (ctx->bad) return al_fail("%s", bad_operand[ctx->bad]);
   return finish(c, t[0]);
