@@ -20,7 +20,7 @@ REDUCTIONS = ("mean", "sum", "none")
 
 def lua(v):
     if isinstance(v, torch.Tensor):
-        dtype = "int64" if v.dtype == torch.int64 else "float64"
+        dtype = {torch.int64: "int64", torch.bool: "bool"}.get(v.dtype, "float64")
         values = v.detach().reshape(-1).tolist()
         return "T(%s,%s,'%s')" % (lua(values), lua(list(v.shape)), dtype)
     if isinstance(v, dict):

@@ -56,6 +56,31 @@ def recurrent():
           lambda m, x: (m(x, h),), randn(5, 3), h=h)
 
 
+def attention():
+    never = torch.triu(torch.ones(5, 5), 1) > 0
+    padding = torch.arange(5).expand(3, 5) >= torch.tensor([[5], [3], [2]])
+    make = "nn.MultiheadAttention(6,2,{dtype='float64'})"
+    three = "m(x,k,v,{need_weights=true})"
+    k, v = randn(3, 4, 6), randn(3, 4, 6)
+    module = nn.MultiheadAttention(6, 2, batch_first=True)
+    check("MHA", make, module, three, lambda m, x: m(x, k, v), randn(3, 5, 6), k=k, v=v)
+    for mask, pad in ((never, None), (None, padding), (never, padding), (randn(5, 5), padding),
+                      (randn(6, 5, 5), None), (randn(6, 5, 5) > 1, None)):
+        call = "m(x,{attn_mask=mask,key_padding_mask=pad,need_weights=true})"
+        run = lambda m, x: m(x, x, x, key_padding_mask=pad, attn_mask=mask)
+        check("MHA masked", make, module, call, run, randn(3, 5, 6), mask=mask, pad=pad)
+    for first, act in ((False, "relu"), (True, "gelu")):
+        layer = nn.TransformerEncoderLayer(6, 2, 8, 0.1, act, batch_first=True, norm_first=first)
+        module = nn.TransformerEncoder(layer, 2, nn.LayerNorm(6))
+        for p in module.parameters():
+            p.data += 0.1 * randn(p.shape)
+        made = ("nn.TransformerEncoder(nn.TransformerEncoderLayer(6,2,{dim_feedforward=8,activation='%s',"
+                "norm_first=%s,dtype='float64'}),2,nn.LayerNorm(6,{dtype='float64'}))" % (act, str(first).lower()))
+        check("encoder", made + ":eval()", module.eval(), "m(x,{src_mask=mask,src_key_padding_mask=pad})",
+              lambda m, x: (m(x, never, padding),), randn(3, 5, 6), mask=never, pad=padding)
+
+
 print("return function(T, nn) local c = {}")
 recurrent()
+attention()
 print("return c end")
