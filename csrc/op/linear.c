@@ -21,6 +21,8 @@ typedef struct mat {
 } mat;
 
 #ifdef AL_NO_BLAS
+void al_blas_open(void) {}
+
 static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta,
                     mat c) {
   if (dtype == AL_FLOAT32)
@@ -35,6 +37,7 @@ static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, do
 #else
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void one_thread(void) { openblas_set_num_threads(1); }
+void al_blas_open(void) { pthread_once(&once, one_thread); }
 
 /* y = op(A) x + beta y, A stored r x s. */
 static void vector_product(int dtype, bool t, int64_t r, int64_t s, mat a, const char *x,
@@ -83,9 +86,7 @@ void al_one_product(al_dtype d, int64_t m, int64_t n, int64_t k, const void *a, 
     const void *from;
     char *p;
   } pa = {a}, pb = {b};
-#ifndef AL_NO_BLAS
-  pthread_once(&once, one_thread);
-#endif
+  al_blas_open();
   product(d, m, n, k, (mat){pa.p, lda, false}, (mat){pb.p, ldb, b_transposed}, beta,
           (mat){c, ldc, false});
 }
@@ -129,9 +130,7 @@ static void product_piece(int64_t begin, int64_t end, void *arg) {
 static void run_products(products *q) {
   int64_t batch = al_product(q->nbatch, q->shape), work = q->m * q->n * q->k;
   if (batch * q->m * q->n == 0) return;
-#ifndef AL_NO_BLAS
-  pthread_once(&once, one_thread);
-#endif
+  al_blas_open();
   q->rows = q->m;
   q->cols = q->n;
   if (batch < 8 && work >= 1 << 18) {

@@ -1,4 +1,4 @@
-/* linear.h: a matrix product for ops that run on all threads themselves. */
+/* linear.h: products for ops that run on all threads themselves. */
 #ifndef AL_OP_LINEAR_H
 #define AL_OP_LINEAR_H
 #include "../albedo.h"
@@ -8,4 +8,5 @@
 void al_one_product(al_dtype d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                     const void *b, int64_t ldb, bool b_transposed, double beta, void *c,
                     int64_t ldc);
+void al_blas_open(void); /* once: the BLAS works on the thread that calls it */
 #endif

@@ -8,8 +8,8 @@
  * Parameters before the braces go by position or by name, those within by name only.
  *
  * Grammar of a sample: Lua argument lists, comma separated, in which r(..), pos(..), away(..),
- * unit(..), distinct(..), ints(lo, hi, ..), mask(..) make tensors of the shape given
- * (spec/support/samples.lua). */
+ * unit(..), distinct(..), definite(..), ints(lo, hi, ..), mask(..) make tensors of the shape
+ * given (spec/support/samples.lua). */
 #include "../core/internal.h"
 #include <stdlib.h>
 #include <string.h>

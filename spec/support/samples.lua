@@ -31,6 +31,11 @@ local function generators(dtype)
     return ((order - (n + 1) / 2) * 0.25 + 0.06):reshape(s)
   end
   function env.ints(lo, hi, ...) return al.randint(lo, hi, shape(...), { generator = g }) end
+  -- symmetric, eigenvalues of at least 0.5
+  function env.definite(...)
+    local m = al.randn(shape(...), opts)
+    return m:matmul(m:transpose(-1, -2)) + 0.5 * al.eye(m:size(-1), { dtype = dtype })
+  end
   function env.mask(...) return al.rand(shape(...), { generator = g }):lt(0.5) end
   function env.t(...) return al.tensor(...) end
   return env
