@@ -144,6 +144,17 @@ static al_tensor *plain(al_tensor *x, al_tensor *w, const al_arg *a) {
   return al_apply(&al_op_conv, x, w, (al_tensor *)NULL, PASS(a));
 }
 
+/* The same as the gradient of an input: an output_padding of a stride or more leaves room for
+ * further windows, which that input does not have. */
+static al_tensor *plain_like(al_back *b, int edge, al_tensor *x, al_tensor *w) {
+  int n;
+  const int64_t *shape = al_edge_shape(b, edge, &n);
+  al_tensor *y = plain(x, w, b->a + 3);
+  for (int d = 2; y && d < n; d++)
+    if (y->shape[d] > shape[d]) y = al_narrow(y, d, 1, shape[d]);
+  return y;
+}
+
 static int conv_grad(al_back *b) {
   int n, k;
   const int64_t *x = al_edge_shape(b, 0, &n), *w = al_edge_shape(b, 1, &k);
@@ -200,7 +211,7 @@ static int grad_input_forward(al_call *c) {
 static int grad_input_grad(al_back *b) {
   int n;
   const int64_t *w = al_edge_shape(b, 1, &n);
-  if (b->needs[0] && !(b->gx[0] = plain(b->g[0], b->in[1], b->a + 3))) return -1;
+  if (b->needs[0] && !(b->gx[0] = plain_like(b, 0, b->g[0], b->in[1]))) return -1;
   if (b->needs[1] && !(b->gx[1] = weight_gradient(b->g[0], b->in[0], w + 2, n - 2, b->a + 3)))
     return -1;
   return 0;
@@ -245,7 +256,7 @@ static int grad_weight_grad(al_back *b) {
   const int64_t *x = al_edge_shape(b, 0, &n);
   if (b->needs[0] && !(b->gx[0] = input_gradient(b->in[1], b->g[0], x + 2, n - 2, b->a + 3)))
     return -1;
-  if (b->needs[1] && !(b->gx[1] = plain(b->in[0], b->g[0], b->a + 3))) return -1;
+  if (b->needs[1] && !(b->gx[1] = plain_like(b, 1, b->in[0], b->g[0]))) return -1;
   return 0;
 }
 
@@ -288,7 +299,7 @@ static int transpose_forward(al_call *c) {
 static int transpose_grad(al_back *b) {
   int n;
   const int64_t *w = al_edge_shape(b, 1, &n);
-  if (b->needs[0] && !(b->gx[0] = plain(b->g[0], b->in[1], b->a + 3))) return -1;
+  if (b->needs[0] && !(b->gx[0] = plain_like(b, 0, b->g[0], b->in[1]))) return -1;
   if (b->needs[1] && !(b->gx[1] = weight_gradient(b->g[0], b->in[0], w + 2, n - 2, b->a + 3)))
     return -1;
   if (b->needs[2] && !(b->gx[2] = sum_channels(b->g[0]))) return -1;

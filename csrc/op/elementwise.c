@@ -101,7 +101,7 @@ al_tensor *al_operand_as(al_tensor *t, al_dtype d, al_operand *room) {
   room->t.dtype = (uint8_t)d;
   room->t.ndim = t->ndim;
   for (int i = 0; i < t->ndim; i++) room->t.shape[i] = room->t.stride[i] = 1;
-  if (al_is_float(d)) al_set(&room->t, 0, al_get(t, 0));
+  if (al_is_float(d) || al_is_float(t->dtype)) al_set(&room->t, 0, al_get(t, 0));
   else al_set_int(&room->t, 0, al_get_int(t, 0));
   return &room->t;
 }
@@ -320,18 +320,31 @@ static al_tensor *gelu_tanh_form(al_tensor *x) {
   return al_mul_num(al_add(al_add_num(t, 1), side), 0.5);
 }
 
+// An integer or plain number in the dtype of g, so that what is made of it is as exact.
+static al_tensor *exact(al_tensor *x, al_tensor *g) {
+  if (!x || !g) return NULL;
+  return x->wrapped ? al_scalar(al_get(x, 0), (al_dtype)g->dtype)
+                    : al_to(x, (al_dtype)g->dtype);
+}
+
 // y x^(y-1), 0 where y = 0 even at x = 0
 static al_tensor *pow_dx(al_tensor *g, al_tensor *x, al_tensor *y) {
   if (y && y->wrapped && al_get(y, 0) == 2) return al_mul(g, al_mul_num(x, 2));
-  al_tensor *slope = al_mul(y, al_pow(x, al_add_num(y, -1)));
+  al_tensor *less = y && y->wrapped ? al_number(al_get(y, 0) - 1) : al_add_num(exact(y, g), -1);
+  al_tensor *slope = al_mul(y, al_pow(x, less));
   return al_mul(g, al_where(al_eq(y, al_number(0)), al_number(0), slope));
 }
 // x^y log x, 0 where x = 0 and y >= 0
 static al_tensor *pow_dy(al_tensor *g, al_tensor *x, al_tensor *y) {
+  x = exact(x, g);
   al_tensor *flat = al_mul(al_eq(x, al_number(0)), al_ge(y, al_number(0)));
   al_tensor *base =
       al_where(flat, al_number(1), x); // log 1 = 0, and no infinity in further gradients
   return al_mul(g, al_mul(al_pow(x, y), al_log(base)));
+}
+// x^2 + y^2 in the result's dtype
+static al_tensor *square_norm(al_tensor *g, al_tensor *x, al_tensor *y) {
+  return al_add(al_square(exact(x, g)), al_square(exact(y, g)));
 }
 // 1 where a > b, a half at ties
 static al_tensor *win(al_tensor *a, al_tensor *b) {

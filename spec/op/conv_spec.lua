@@ -115,4 +115,13 @@ describe("conv_transpose", function()
     local a, b = (y * u):sum():item(), (x * u:conv_transpose(w, opts)):sum():item()
     assert.near(a, b, 1e-9)
   end)
+
+  it("has gradients of x's shape when output_padding is no less than the stride", function()
+    local x, w = al.randn(1, 1, 4, { dtype = "float64" }), al.randn(1, 2, 2, { dtype = "float64" })
+    local opts = { dilation = 2, pad = 1, output_padding = 1 }
+    assert.same({ 1, 2, 5 }, al.conv_transpose(x, w, nil, opts).shape)
+    assert.is_true(al.gradcheck(function(a, b) return al.conv_transpose(a, b, nil, opts) end,
+      { x:requires_grad_(), w:requires_grad_() }))
+    assert.is_true(al.gradgradcheck(function(a, b) return al.conv_transpose(a, b, nil, opts) end, { x, w }))
+  end)
 end)

@@ -238,6 +238,27 @@ describe("binary ops", function()
     assert.same({ -2, 1 }, z:bitwise_right_shift(2):totable())
     assert.same({ -1, 0 }, z:bitwise_right_shift(40):totable())
     assert.error_matches(function() return al.ones(1):bitwise_and(1) end, "integers or bool")
+    assert.same({ true, false }, al.tensor(0.5):logical_and(al.tensor { 0.2, 0 }):totable())
+  end)
+
+  it("the ends of softplus and logsigmoid", function()
+    local x = al.tensor { math.huge, -math.huge }
+    assert.same({ 0, -math.huge }, x:logsigmoid():totable())
+    assert.same({ math.huge, 0 }, x:softplus():totable())
+  end)
+
+  it("gradients of powers of and by plain numbers and integers are float64's", function()
+    local function slope(f, at)
+      local x = al.tensor({ at }, { dtype = "float64" }):requires_grad_()
+      f(x):sum():backward()
+      return x.grad:item()
+    end
+    assert.near(-1.9 * 0.7 ^ -2.9, slope(function(x) return x ^ -1.9 end, 0.7), 1e-14)
+    assert.near(0.3 ^ 0.7 * math.log(0.3), slope(function(x) return 0.3 ^ x end, 0.7), 1e-14)
+    local five = al.tensor({ 5 }, { dtype = "uint8" })
+    assert.near(5 * 0.7 ^ 4, slope(function(x) return x[1] ^ five end, 0.7), 1e-14)
+    local yes = al.tensor { true }
+    assert.near(1 / (1 + 0.49), slope(function(x) return x:atan2(yes) end, 0.7), 1e-14)
   end)
 end)
 

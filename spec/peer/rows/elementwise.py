@@ -8,9 +8,10 @@ from peer import row
 INTS = NUMBERS = (torch.int64, torch.int32, torch.uint8)
 
 
-def unary(name, fn=None, lo=-2.0, hi=2.0, away=(), ints=(-5, 5), p=0.25, dtypes=None, **k):
+def unary(name, fn=None, lo=-2.0, hi=2.0, away=(), ints=(-5, 5), p=0.25, dtypes=None, special=0.12, **k):
     row(name, fn or getattr(torch, name),
-        lambda d: (d.any(None, lo, hi, away=away, ints=ints, p=p, dtypes=dtypes, expand=True),), **k)
+        lambda d: (d.any(None, lo, hi, away=away, ints=ints, p=p, dtypes=dtypes, special=special,
+                          expand=True),), **k)
 
 
 for _name in "exp exp2 expm1 sin cos sinh cosh tanh asinh atan erf erfc sigmoid".split():
@@ -25,7 +26,7 @@ unary("acosh", lo=1.1, hi=4)
 unary("neg", dtypes=INTS)
 unary("abs", away=(0,), dtypes=INTS)
 unary("square", dtypes=INTS)
-unary("sign", away=(0,))
+unary("sign", away=(0,), special=0)  # of NaN: NaN as NumPy, not PyTorch's 0
 for _name in "floor ceil trunc round frac".split():
     unary(_name, lo=-4, hi=4, away=range(-4, 5), p=0 if _name == "frac" else 0.25, dtypes=INTS)
 for _name in "isnan isinf isfinite logical_not".split():
@@ -80,9 +81,10 @@ binary("div", operator.truediv, y=(0.3, 2), ints=(1, 5), dtypes=NUMBERS)
 binary("pow", operator.pow, x=(0.2, 2), ints=(0, 4), dtypes=NUMBERS, scalar=0.3)
 binary("maximum", _both(torch.maximum), scalar=0)
 binary("minimum", _both(torch.minimum), scalar=0)
-binary("atan2", _both(torch.atan2), x=(0.3, 2), y=(0.3, 2), ints=(1, 5), scalar=0)
-binary("remainder", operator.mod, x=(-5, 5), y=(0.6, 2), ints=(1, 5), dtypes=NUMBERS)
-binary("remainder", operator.mod, x=(-5, 5), y=(-2, -0.6), ints=(-5, -1), dtypes=NUMBERS[:2], n=8)
+# PyTorch's own gradient wraps around in uint8 and fails for bool
+binary("atan2", _both(torch.atan2), x=(0.3, 2), y=(0.3, 2), ints=(1, 5), scalar=0, dtypes=NUMBERS[:2])
+binary("remainder", lambda x, y: operator.mod(_t(x), y), x=(-5, 5), y=(0.6, 2), ints=(1, 5), dtypes=NUMBERS)
+binary("remainder", lambda x, y: operator.mod(_t(x), y), x=(-5, 5), y=(-2, -0.6), ints=(-5, -1), dtypes=NUMBERS[:2], n=8)
 binary("fmod", _both(torch.fmod), x=(-5, 5), y=(0.6, 2), ints=(1, 5), dtypes=NUMBERS, scalar=0)
 binary("floor_divide", operator.floordiv, x=(-5, 5), y=(0.6, 2), ints=(1, 5), dtypes=NUMBERS, grad=False)
 binary("floor_divide", operator.floordiv, x=(-5, 5), y=(-2, -0.6), ints=(-5, -1), dtypes=NUMBERS[:2],
