@@ -4,6 +4,7 @@
  * = softmax(x); labels are a q with one entry, spread by label_smoothing, scaled by class
  * weights. Its gradient is p sum_c q_c - q, computed in one pass over softmax(x); nothing but x
  * is kept. */
+#include "loss.h"
 #include "op.h"
 #include <math.h>
 #include <string.h>
@@ -17,7 +18,7 @@ static int reduction_of(const char *s) {
   if (s && !strcmp(s, "none")) return NONE;
   return al_fail("reduction '%s' is none of mean, sum, none", s ? s : "");
 }
-static int reduced(al_call *c, al_tensor *v, const char *reduction) {
+int al_reduced(al_call *c, al_tensor *v, const char *reduction) {
   int r = reduction_of(reduction);
   if (r < 0 || !v) return -1;
   return al_ret(c, r == NONE  ? v
@@ -181,7 +182,7 @@ static int soft_forward(al_call *c, al_tensor *x, al_tensor *t, al_tensor *weigh
   al_tensor *q = soft_target(t, weight, ARG_F(5), x->shape[1]);
   al_tensor *loss =
       al_neg(al_sum(al_mul(q, al_apply(&al_op_log_softmax, x, (int64_t)1)), classes, 1, false));
-  return reduced(c, loss, c->a[4].s);
+  return al_reduced(c, loss, c->a[4].s);
 }
 
 static int cross_entropy_forward(al_call *c) {
@@ -316,7 +317,7 @@ AL_OP(nll_loss, .sig = "x:T target:T {weight:T? ignore_index:int=-100 reduction:
 /* ---- regression ---- */
 
 static int mse_loss_forward(al_call *c) {
-  return reduced(c, al_square(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
+  return al_reduced(c, al_square(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
 }
 AL_OP(mse_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE,
       .doc = "(x - target)^2.", .forward = mse_loss_forward,
@@ -324,7 +325,7 @@ AL_OP(mse_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_C
                 "{reduction='none'}}");
 
 static int l1_loss_forward(al_call *c) {
-  return reduced(c, al_abs(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
+  return al_reduced(c, al_abs(al_sub(ARG_T(0), ARG_T(1))), c->a[2].s);
 }
 AL_OP(l1_loss, .sig = "x:T target:N {reduction:str=mean} -> T", .flags = AL_F_COMPOSITE,
       .doc = "|x - target|.", .forward = l1_loss_forward,
@@ -340,7 +341,7 @@ static al_tensor *huber(al_tensor *x, al_tensor *target, double k, double times)
 }
 static int smooth_l1_forward(al_call *c) {
   if (ARG_F(3) < 0) return al_fail("beta is negative");
-  return reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), 1), c->a[2].s);
+  return al_reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), 1), c->a[2].s);
 }
 AL_OP(smooth_l1_loss, .sig = "x:T target:N {reduction:str=mean beta:num=1} -> T",
       .flags = AL_F_COMPOSITE,
@@ -349,7 +350,7 @@ AL_OP(smooth_l1_loss, .sig = "x:T target:N {reduction:str=mean beta:num=1} -> T"
       .sample = "{away(3,4), 0}, {away(3,4), 0, {beta=0.2, reduction='sum'}}");
 static int huber_forward(al_call *c) {
   if (ARG_F(3) <= 0) return al_fail("delta must be positive");
-  return reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), ARG_F(3)), c->a[2].s);
+  return al_reduced(c, huber(ARG_T(0), ARG_T(1), ARG_F(3), ARG_F(3)), c->a[2].s);
 }
 AL_OP(huber_loss, .sig = "x:T target:N {reduction:str=mean delta:num=1} -> T",
       .flags = AL_F_COMPOSITE,
@@ -363,7 +364,7 @@ static int bce_forward(al_call *c) {
   al_tensor *yes = al_mul(t, al_maximum(al_log(x), floor));
   al_tensor *no = al_mul(al_rsub_num(1, t), al_maximum(al_log(al_rsub_num(1, x)), floor));
   al_tensor *loss = al_neg(al_add(yes, no));
-  return reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[3].s);
+  return al_reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[3].s);
 }
 AL_OP(binary_cross_entropy, .sig = "x:T target:N {weight:T? reduction:str=mean} -> T",
       .alias = "bce", .flags = AL_F_COMPOSITE,
@@ -382,7 +383,7 @@ static int bce_logits_forward(al_call *c) {
   } else {
     loss = al_sub(al_apply(&al_op_softplus, x, 1.0, 1000.0), al_mul(x, t));
   }
-  return reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[4].s);
+  return al_reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[4].s);
 }
 AL_OP(
     binary_cross_entropy_with_logits,
@@ -406,7 +407,7 @@ static int kl_div_forward(al_call *c) {
     double n = x->ndim > 0 && x->shape[0] > 0 ? (double)x->shape[0] : 1;
     return al_ret(c, al_mul_num(al_sum(loss, NULL, 0, false), 1 / n));
   }
-  return reduced(c, loss, c->a[2].s);
+  return al_reduced(c, loss, c->a[2].s);
 }
 AL_OP(kl_div, .sig = "x:T target:T {reduction:str=mean log_target:bool=false} -> T",
       .flags = AL_F_COMPOSITE,

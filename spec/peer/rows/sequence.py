@@ -1,0 +1,144 @@
+"""Sequences, attention, losses with margins, regions."""
+import math
+
+import torch
+import torch.nn.functional as F
+from peer import row
+
+
+# ---- recurrent layers: each sequence alone, so that lengths need no packing ----
+def recurrent(gates, run):
+    def fn(x, wi, wh, bi=None, bh=None, wi2=None, wh2=None, bi2=None, bh2=None, h0=None, c0=None, lengths=None):
+        n, t, _ = x.shape
+        h, dirs = wh.shape[1], 1 if wi2 is None else 2
+        zero = x.new_zeros(gates * h)
+        weights = [wi, wh, zero if bi is None else bi, zero if bh is None else bh]
+        if dirs == 2:
+            weights += [wi2, wh2, zero if bi2 is None else bi2, zero if bh2 is None else bh2]
+        none = x.new_zeros(dirs, n, h)
+        h0, c0 = none if h0 is None else h0, none if c0 is None else c0
+        outs = []
+        for i in range(n):
+            steps = t if lengths is None else int(lengths[i])
+            start = h0[:, i:i + 1], c0[:, i:i + 1]
+            y = run(x[i:i + 1, :steps], start, weights, dirs == 2)
+            outs.append((F.pad(y[0], [0, 0, 0, t - steps]),) + tuple(y[1:]))
+        return tuple(torch.cat(parts, 0 if k == 0 else 1) for k, parts in enumerate(zip(*outs)))
+
+    def draw(d):
+        n, t, f, h = d.int(1, 4), d.int(1, 6), d.int(1, 5), d.int(1, 5)
+        dirs = 2 if d.bool() else 1
+        args = [d.x([n, t, f])]
+        for k in range(dirs):
+            bias = d.bool()
+            args += [d.x([gates * h, f]), d.x([gates * h, h])]
+            args += [d.x([gates * h]), d.x([gates * h])] if bias else [None, None]
+        options = {}
+        if d.bool():
+            options["h0"] = d.x([dirs, n, h])
+        if gates == 4 and d.bool():
+            options["c0"] = d.x([dirs, n, h])
+        if d.bool():
+            options["lengths"] = d.ints(1, t, [n])
+        return tuple(args) + ((options,) if options else ())
+    return fn, draw
+
+
+row("lstm", *recurrent(4, lambda x, s, w, both: torch.lstm(x, s, w, True, 1, 0.0, False, both, True)), n=24)
+row("gru", *recurrent(3, lambda x, s, w, both: torch.gru(x, s[0], w, True, 1, 0.0, False, both, True)), n=24)
+
+
+def attention(q, k, v, mask=None, causal=False, scale=None):
+    s = q @ k.transpose(-1, -2) * (1 / math.sqrt(q.shape[-1]) if scale is None else scale)
+    if mask is not None and mask.dtype != torch.bool:
+        s = s + mask
+    elif mask is not None:
+        s = s.masked_fill(~mask, -math.inf)
+    if causal:
+        s = s.masked_fill(~torch.ones(s.shape[-2:], dtype=torch.bool).tril(), -math.inf)
+    return torch.softmax(s, -1) @ v
+
+
+def draw_attention(d):
+    lead, l, s, e, f = d.shape(0, 2, 3, 1), d.int(1, 6), d.int(1, 6), d.int(1, 4), d.int(1, 4)
+    args = [d.x(lead + [l, e]), d.x(lead + [s, e]), d.x(lead + [s, f])]
+    kind = d.choice("none", "bool", "float", "rows")
+    if kind == "float":
+        args.append(d.x([l, s]))
+    elif kind != "none":
+        mask = d.mask(lead + [1 if kind == "rows" else l, s])
+        mask[..., 0] = True  # a query always has something to attend to
+        args.append(mask)
+    options = {}
+    if d.bool():
+        options["causal"] = True
+    if d.bool():
+        options["scale"] = d.num(0.2, 1)
+    return tuple(args) + ((options,) if options else ())
+
+
+row("scaled_dot_product_attention", attention, draw_attention, n=24)
+
+
+# ---- losses ----
+def reduction(d, **options):
+    return dict(options, reduction=d.choice("mean", "sum", "none"))
+
+
+def signs(d, shape):
+    return d.float(d.ints(0, 1, shape).double() * 2 - 1, grad=False)
+
+
+def reduce(v, reduction):
+    return v if reduction == "none" else getattr(v, reduction)()
+
+
+row("hinge_loss", lambda x, t, reduction, margin: reduce(F.relu(margin - t * x), reduction),
+    lambda d: ((x := d.x(least=1, away=(-1, 1, -.7, .7))), signs(d, x.shape), reduction(d, margin=d.choice(1, 0.7))))
+row("hinge_embedding_loss", F.hinge_embedding_loss,
+    lambda d: ((x := d.x(least=1, away=(1, .7))), signs(d, x.shape), reduction(d, margin=d.choice(1, 0.7))))
+row("soft_margin_loss", F.soft_margin_loss, lambda d: ((x := d.x(least=1)), signs(d, x.shape), reduction(d)))
+row("margin_ranking_loss", F.margin_ranking_loss,
+    lambda d: ((x := d.distinct(least=1)), d.x(x.shape, 0.01, 0.03), signs(d, x.shape), reduction(d, margin=0.12)))
+
+
+def draw_margin(d):
+    n, c = d.int(1, 5), d.int(2, 5)
+    options = reduction(d, p=d.choice(1, 2), margin=0.6)
+    if d.bool():
+        options["weight"] = d.x([c], 0.2, 1, grad=False)
+    return d.distinct([n, c]), d.index(c, [n]), options
+
+
+row("multi_margin_loss", F.multi_margin_loss, draw_margin)
+row("pairwise_distance", F.pairwise_distance,
+    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s, 2, 4), d.x(s, -1, 1), d.choice(1, 2, 3), 1e-6, d.bool())[1:])
+row("triplet_margin_loss", F.triplet_margin_loss,
+    lambda d: ((s := d.shape(2, 2, least=2)), d.x(s), d.x(s), d.x(s),
+               reduction(d, margin=3, p=d.choice(2, 3), swap=d.bool()))[1:])
+row("cosine_similarity", F.cosine_similarity,
+    lambda d: ((x := d.x(d.shape(1, 3, least=2), .2)), d.x(x.shape, .2), d.dim(x)))
+row("cosine_embedding_loss", F.cosine_embedding_loss,
+    lambda d: ((s := d.shape(2, 2, least=2)), d.x(s, .2), d.x(s, -1, -.1), signs(d, s[:1]), reduction(d, margin=-2))[1:])
+row("poisson_nll_loss", F.poisson_nll_loss,
+    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s, .1), d.x(s, .1, 6, away=(1,), grad=False),
+               reduction(d, log_input=d.bool(), full=d.bool()))[1:])
+row("gaussian_nll_loss", F.gaussian_nll_loss,
+    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s), d.x(s), d.x(s, .1), reduction(d, full=d.bool()))[1:])
+
+
+def dice(x, t, reduction, smooth):
+    dims = list(range(2 if x.dim() > 2 else 1, x.dim()))
+    return reduce(1 - (2 * (x * t).sum(dims) + smooth) / ((x + t).sum(dims) + smooth), reduction)
+
+
+def focal(x, t, reduction, alpha, gamma):
+    p = torch.sigmoid(x)
+    hit = p * t + (1 - p) * (1 - t)
+    loss = F.binary_cross_entropy_with_logits(x, t, reduction="none") * (1 - hit) ** gamma
+    return reduce(loss * (alpha * t + (1 - alpha) * (1 - t)) if alpha >= 0 else loss, reduction)
+
+
+row("dice_loss", dice, lambda d: ((s := d.shape(2, 4, least=1)), d.x(s, 0.1, 0.5), d.x(s, 0, 1), reduction(d, smooth=d.num(0.1, 1)))[1:])
+row("focal_loss", focal, lambda d: ((s := d.shape(1, 3, least=1)), d.x(s), d.x(s, 0.1, 0.9),
+                                    reduction(d, alpha=d.choice(0.25, -1), gamma=d.choice(2, 1.5)))[1:])
