@@ -154,6 +154,18 @@ describe("al.grad", function()
   end)
 end)
 
+describe("al.grad, partial", function()
+  it("lets no path go through another input", function()
+    local x = leaf(3)
+    local y = x * x
+    local z = x * y
+    local total = al.grad(z, { x, y }, { retain_graph = true })
+    assert.same({ 27, 3 }, { total[1]:item(), total[2]:item() })
+    local partial = al.grad(z, { x, y }, { partial = true })
+    assert.same({ 9, 3 }, { partial[1]:item(), partial[2]:item() })
+  end)
+end)
+
 describe("no_grad", function()
   it("records nothing inside, also after an error", function()
     local x = leaf { 1 }

@@ -29,6 +29,7 @@ typedef struct al_context {
   bool described; /* al_invoke has already put op and arguments into the message */
   bool wrote;     /* the call at hand has overwritten a tensor: it must not be tried again */
   bool no_memory; /* the failure at hand is an allocation */
+  uint8_t passes; /* backward passes under way, one within another */
   al_frame *frame;
   al_rng rng;
   bool rng_ready;
@@ -79,7 +80,8 @@ struct al_node {
   al_edge edge[]; /* flattened tensor arguments */
 };
 void al_node_unref(al_node *n);
-int al_record(al_call *c); /* makes the node of a call whose outputs are ready */
+int al_record(al_call *c);   /* makes the node of a call whose outputs are ready */
+uint64_t al_graph_now(void); /* seq of the node made last, by any thread */
 int al_check_view(
     const al_tensor *t); /* -1 when t is a view and was overwritten since it was taken */
 int al_check_stale(

@@ -8,9 +8,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEEPEST = 100 };
+
+/* What a node held for the pass during which this one runs (a gradient written in Lua may ask
+ * for gradients itself): taken at the first visit, put back at the end. */
+typedef struct lent {
+  al_node *node;
+  bool useful;
+  al_tensor *gout[AL_MAX_OUTS];
+} lent;
+
 typedef struct pass {
   al_node **node; /* reached, newest first after sorting */
+  lent *lent;     /* only in a pass within a pass, in the order reached */
   int64_t n, cap;
+  bool inner;
   uint64_t mark;
   int ninputs;
   al_tensor **inputs, **out; /* wanted gradients, or ninputs == 0: accumulate in the leaves */
@@ -23,16 +35,36 @@ const int64_t *al_edge_shape(const al_back *b, int edge, int *ndim) {
 }
 
 /* ---- which nodes ---- */
+static void *grown(void *former, int64_t n, int64_t cap, size_t size) {
+  void *v = al_malloc((size_t)cap * size);
+  if (!v) return NULL;
+  if (n) memcpy(v, former, (size_t)n * size);
+  al_free(former);
+  return v;
+}
+
+static int grow(pass *p) {
+  int64_t cap = p->cap ? 2 * p->cap : 64;
+  void *v = grown(p->node, p->n, cap, sizeof *p->node);
+  if (!v) return -1;
+  p->node = v;
+  if (p->inner) {
+    if (!(v = grown(p->lent, p->n, cap, sizeof *p->lent))) return -1;
+    p->lent = v;
+  }
+  p->cap = cap;
+  return 0;
+}
+
 static int push(pass *p, al_node *n) {
   if (n->mark == p->mark) return 0;
-  if (p->n == p->cap) {
-    int64_t cap = p->cap ? 2 * p->cap : 64;
-    al_node **v = al_malloc((size_t)cap * sizeof *v);
-    if (!v) return -1;
-    if (p->n) memcpy(v, p->node, (size_t)p->n * sizeof *v);
-    al_free(p->node);
-    p->node = v;
-    p->cap = cap;
+  if (p->n == p->cap && grow(p)) return -1;
+  if (p->inner) {
+    lent *former = &p->lent[p->n];
+    former->node = n;
+    former->useful = n->useful;
+    memcpy(former->gout, n->gout, sizeof n->gout);
+    memset(n->gout, 0, sizeof n->gout);
   }
   n->mark = p->mark;
   n->useful = p->ninputs == 0;
@@ -45,8 +77,9 @@ static int newest_first(const void *a, const void *b) {
   return x < y ? 1 : x > y ? -1 : 0;
 }
 
-static bool is_input(const pass *p, const al_node *n) {
-  for (int i = 0; i < p->ninputs; i++)
+/* Partial derivatives do not go through an input. */
+static bool ends_at(const pass *p, const al_node *n) {
+  for (int i = 0; p->stop && i < p->ninputs; i++)
     if (p->inputs[i]->node == n) return true;
   return false;
 }
@@ -54,11 +87,13 @@ static bool is_input(const pass *p, const al_node *n) {
 static int reach(pass *p, int nroots, al_tensor **roots) {
   for (int i = 0; i < nroots; i++)
     if (roots[i]->node && push(p, roots[i]->node)) return -1;
-  for (int64_t i = 0; i < p->n; i++)
-    for (int e = 0; e < p->node[i]->nedges && !(p->stop && is_input(p, p->node[i])); e++) {
+  for (int64_t i = 0; i < p->n; i++) {
+    if (ends_at(p, p->node[i])) continue;
+    for (int e = 0; e < p->node[i]->nedges; e++) {
       al_node *n = p->node[i]->edge[e].node;
       if (n && push(p, n)) return -1;
     }
+  }
   if (p->n) qsort(p->node, (size_t)p->n, sizeof *p->node, newest_first);
   return 0;
 }
@@ -228,7 +263,7 @@ static int visit(pass *p, al_node *n) {
   for (int k = 0; k < n->nouts; k++) any = any || n->gout[k];
   if (!any) return 0;
   if (p->ninputs && capture(p, n)) return -1;
-  if (p->stop && is_input(p, n)) return 0;
+  if (ends_at(p, n)) return 0;
   bool leads = false;
   for (int e = 0; e < n->nedges; e++) leads = leads || wanted_edge(p, &n->edge[e]);
   if (!leads) return 0;
@@ -274,7 +309,12 @@ static void cleanup(pass *p) {
   for (int64_t i = 0; i < p->n; i++)
     for (int k = 0; k < p->node[i]->nouts; k++)
       al_unref(p->node[i]->gout[k]), p->node[i]->gout[k] = NULL;
+  for (int64_t i = 0; p->inner && i < p->n; i++) {
+    p->lent[i].node->useful = p->lent[i].useful;
+    memcpy(p->lent[i].node->gout, p->lent[i].gout, sizeof p->lent[i].gout);
+  }
   al_free(p->node);
+  al_free(p->lent);
 }
 
 static int run(pass *p, int nroots, al_tensor **roots, al_tensor **cotangents) {
@@ -294,9 +334,11 @@ int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninpu
             .ninputs = ninputs,
             .inputs = inputs,
             .out = out,
+            .inner = al_here.passes > 0,
             .create = flags & AL_CREATE_GRAPH,
             .stop = flags & AL_STOP,
             .retain = flags & (AL_CREATE_GRAPH | AL_RETAIN_GRAPH)};
+  if (al_here.passes >= DEEPEST) return al_fail("backward passes nest deeper than %d", DEEPEST);
   for (int i = 0; i < ninputs; i++) {
     out[i] = NULL;
     if (!inputs[i]->requires_grad)
@@ -306,7 +348,9 @@ int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninpu
   al_frame frame;
   al_frame_open(&frame);
   al_here.no_grad = !p.create;
+  al_here.passes++;
   int failed = run(&p, nroots, roots, cotangents);
+  al_here.passes--;
   al_here.no_grad = former;
   cleanup(&p);
   al_frame_close(&frame);

@@ -6,6 +6,8 @@
 
 static _Atomic uint64_t sequence;
 
+uint64_t al_graph_now(void) { return atomic_load(&sequence); }
+
 bool al_grad_enabled(void) { return !al_here.no_grad; }
 
 bool al_set_grad_enabled(bool on) {

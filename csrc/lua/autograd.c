@@ -1,4 +1,5 @@
 /* autograd.c: backward, grad and the recording mode. */
+#include "../grad/through.h"
 #include "binding.h"
 #include <string.h>
 
@@ -9,10 +10,11 @@ static bool flag(lua_State *L, int i, const char *name) {
   return on;
 }
 
-/* {retain_graph, create_graph, allow_unused, grad_outputs}: the flags; others raise. */
+/* {retain_graph, create_graph, allow_unused, grad_outputs, partial}: the flags; others raise.
+ */
 static int read_flags(lua_State *L, int i, const char *who) {
   static const char *const valid[] = {"retain_graph", "create_graph", "allow_unused",
-                                      "grad_outputs"};
+                                      "grad_outputs", "partial"};
   if (lua_isnoneornil(L, i)) return 0;
   if (!lua_istable(L, i))
     al_raise(L, STATE(L), "%s: options are a table, got %s", who, luaL_typename(L, i));
@@ -20,17 +22,18 @@ static int read_flags(lua_State *L, int i, const char *who) {
   while (lua_next(L, i)) {
     const char *k = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
     int j = 0;
-    while (j < 4 && strcmp(k, valid[j])) j++;
-    if (j == 4)
+    while (j < 5 && strcmp(k, valid[j])) j++;
+    if (j == 5)
       al_raise(L, STATE(L),
                "%s: unknown option \"%s\" (valid: retain_graph create_graph allow_unused "
-               "grad_outputs)",
+               "grad_outputs partial)",
                who, k);
     lua_pop(L, 1);
   }
   return (flag(L, i, "retain_graph") ? AL_RETAIN_GRAPH : 0) |
          (flag(L, i, "create_graph") ? AL_CREATE_GRAPH : 0) |
-         (flag(L, i, "allow_unused") ? AL_ALLOW_UNUSED : 0);
+         (flag(L, i, "allow_unused") ? AL_ALLOW_UNUSED : 0) |
+         (flag(L, i, "partial") ? AL_STOP : 0);
 }
 
 /* t:backward([gradient], {retain_graph = false, create_graph = false}): adds to the .grad of
@@ -43,7 +46,7 @@ static int backward(lua_State *L) {
     return al_raise(L, st, "backward: gradient must be a tensor, got %s", luaL_typename(L, 2));
   int flags = read_flags(L, lua_istable(L, 2) ? 2 : 3, "backward");
   al_error_clear();
-  if (al_backward(1, &t, g ? &g : NULL, 0, NULL, NULL, flags)) {
+  if (al_backward_from(L, st, 1, &t, g ? &g : NULL, 0, NULL, NULL, flags)) {
     const char *m = al_error();
     return strncmp(m, "backward", 8) ? al_raise(L, st, "backward: %s", m)
                                      : al_raise_kernel(L, st);
@@ -52,11 +55,12 @@ static int backward(lua_State *L) {
 }
 
 /* A tensor, or a list of them, as an array of Lua's. */
-static al_tensor **read_tensors(lua_State *L, int i, const char *what, int *n, bool holes) {
+al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *what, int *n,
+                            bool holes) {
   state *st = STATE(L);
   al_tensor *one = al_to_tensor(L, st, i);
   if (!one && !lua_istable(L, i))
-    al_raise(L, st, "grad: %s must be a tensor or a list of tensors, got %s", what,
+    al_raise(L, st, "%s: %s must be a tensor or a list of tensors, got %s", who, what,
              luaL_typename(L, i));
   if (!holes) *n = one ? 1 : (int)lua_rawlen(L, i);
   al_tensor **v = lua_newuserdata(L, (size_t)(*n + 1) * sizeof *v);
@@ -68,24 +72,26 @@ static al_tensor **read_tensors(lua_State *L, int i, const char *what, int *n, b
     lua_rawgeti(L, i, k + 1);
     v[k] = al_to_tensor(L, st, -1);
     if (!v[k] && !(holes && lua_isnil(L, -1)))
-      al_raise(L, st, "grad: %s[%d] must be a tensor, got %s", what, k + 1,
+      al_raise(L, st, "%s: %s[%d] must be a tensor, got %s", who, what, k + 1,
                luaL_typename(L, -1));
     lua_pop(L, 1);
   }
   return v;
 }
 
-/* grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused}) -> gradients,
- * one an input; a list for a list. No .grad is touched. */
+/* grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused, partial}) ->
+ * gradients, one an input; a list for a list. No .grad is touched. partial: computed inputs
+ * count as independent of the others, no path goes through them. */
 static int grad(lua_State *L) {
   state *st = STATE(L);
   int nroots, ninputs, flags = read_flags(L, 3, "grad");
   lua_settop(L, 3);
-  al_tensor **roots = read_tensors(L, 1, "outputs", &nroots, false),
-            **inputs = read_tensors(L, 2, "inputs", &ninputs, false), **g = NULL;
+  al_tensor **roots = al_read_tensors(L, 1, "grad", "outputs", &nroots, false),
+            **inputs = al_read_tensors(L, 2, "grad", "inputs", &ninputs, false), **g = NULL;
   if (lua_istable(L, 3)) {
     lua_getfield(L, 3, "grad_outputs");
-    if (!lua_isnil(L, -1)) g = read_tensors(L, lua_gettop(L), "grad_outputs", &nroots, true);
+    if (!lua_isnil(L, -1))
+      g = al_read_tensors(L, lua_gettop(L), "grad", "grad_outputs", &nroots, true);
   }
   al_tensor **out = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *out);
   slot **at = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *at);
@@ -98,7 +104,7 @@ static int grad(lua_State *L) {
     lua_rawseti(L, list, k + 1);
   }
   al_error_clear();
-  if (al_backward(nroots, roots, g, ninputs, inputs, out, flags)) {
+  if (al_backward_from(L, st, nroots, roots, g, ninputs, inputs, out, flags)) {
     const char *m = al_error();
     return strncmp(m, "backward", 8) ? al_raise(L, st, "grad: %s", m) : al_raise_kernel(L, st);
   }

@@ -47,6 +47,9 @@ typedef struct state {
   const lua_State *scope_of, *mode_of;
   scope *scope;
   bool no_grad;
+  int calls_ref;        /* id -> what computes the gradient of a call written in Lua */
+  int64_t last_call;    /* the latest of these ids */
+  struct home *home;    /* which of them are over: fn.c */
   unsigned closings;    /* scopes closed by hand so far */
   unsigned calls;       /* ops called: the soft limit asks for Lua's heap every so many */
   int64_t limit, slack; /* collect when native + Lua memory passes `limit`; it is then live +
@@ -83,6 +86,13 @@ int al_raise_kernel(lua_State *L, state *st); /* the kernel's message */
 scope *al_current_scope(lua_State *L, state *st);
 void al_link_slot(slot *s, scope *in);                         /* NULL: out of all scopes */
 void al_open_scopes(lua_State *L, state *st, int state_index); /* adds to the table on top */
+/* fn.c */
+int al_cpcall(lua_State *L, lua_CFunction f, void *argument); /* lua_pcall that never raises */
+int al_backward_from(lua_State *L, state *st, int nroots, al_tensor **roots,
+                     al_tensor **cotangents, int ninputs, al_tensor **inputs, al_tensor **out,
+                     int flags); /* al_backward, for gradients written in Lua to find L */
+void al_sweep_calls(lua_State *L, state *st);
+void al_open_fn(lua_State *L, state *st, int state_index);
 /* call.c */
 void al_push_op(lua_State *L, int state_index, const al_op *op, const char *called,
                 bool inplace);
@@ -93,6 +103,9 @@ int al_tensor_index(lua_State *L);
 int al_tensor_newindex(lua_State *L);
 void al_open_tensor(lua_State *L,
                     int state_index); /* module functions on tensors, into the table on top */
+al_tensor **al_read_tensors(
+    lua_State *L, int i, const char *who, const char *what, int *n,
+    bool holes); /* a tensor or a list of them, in a block of Lua's; holes: *n is given */
 void al_open_autograd(lua_State *L, int state_index);
 void al_open_system(lua_State *L, int state_index);
 void al_set_functions(lua_State *L, int state_index,

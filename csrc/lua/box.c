@@ -39,6 +39,7 @@ static void give_back(state *st, slot *s) {
 
 /* Gives back the slots whose boxes are gone. */
 static void sweep(lua_State *L, state *st) {
+  al_sweep_calls(L, st);
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->boxes);
   for (int k = 0; k < st->nchunks; k++)
     for (int i = 0; i < FIRST << k; i++) {

@@ -115,7 +115,7 @@ local homes = {
   save = "io", load = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
   help = "help", apropos = "help",
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
-  hessian = "functional",
+  hessian = "functional", fn = "fn", checkpoint = "fn",
 }
 
 setmetatable(al, {
