@@ -13,14 +13,14 @@ local nn, lab, metrics, blocks = al.nn, al.lab, al.metrics, al.classical.copymov
 local run = lab.start("copymove", {
   title = "Copy-move forgery detection",
   about = "A custom network, a transferred VGG-16-shaped one and block matching, on "
-    .. "photographs that none of them has seen.",
+    .. "unseen photographs.",
   steps = 260, source_steps = 60, width = 16, lr = 3e-3, test_pairs = 24, val_pairs = 12,
   quick = { steps = 40, source_steps = 10, test_pairs = 6, val_pairs = 3, seeds = 1 },
   claims = { steps = 900, source_steps = 400, test_pairs = 60, seeds = 5 },
   help = {
     steps = "training steps of each network",
     source_steps = "steps of the source task of transfer",
-    width = "channels of the first layer, on which the others depend", lr = "learning rate",
+    width = "channels of the first layer", lr = "learning rate",
     test_pairs = "test pairs a regime", val_pairs = "validation pairs a regime",
   },
 })
@@ -35,27 +35,14 @@ run:say("%d photographs; without texture: %s", #album, table.concat(album.left_o
 
 -- ---- the networks [P] -----------------------------------------------------------------------
 
--- RGB beside three high-pass residuals of the brightness.
-local residuals = al.hold(al.tensor {
-  { { -1, 2, -2, 2, -1 }, { 2, -6, 8, -6, 2 }, { -2, 8, -12, 8, -2 }, { 2, -6, 8, -6, 2 },
-    { -1, 2, -2, 2, -1 } },
-  { { 0, 0, 0, 0, 0 }, { 0, -3, 6, -3, 0 }, { 0, 6, -12, 6, 0 }, { 0, -3, 6, -3, 0 },
-    { 0, 0, 0, 0, 0 } },
-  { { 0, 0, 0, 0, 0 }, { 0, 0, 0, 0, 0 }, { 0, 6, -12, 6, 0 }, { 0, 0, 0, 0, 0 },
-    { 0, 0, 0, 0, 0 } },
-}:unsqueeze(2))
-
+-- RGB beside three high-pass residuals of the brightness, and the field of block matches.
 local function look(x)
-  local high = al.conv2d(al.image.to_gray(x), residuals, nil, { pad = 2 }):clamp(-3, 3)
-  return al.cat({ x * 2 - 1, high }, 2), blocks.features(blocks.field(x))
+  return al.cat({ x * 2 - 1, blocks.residuals(x) }, 2), blocks.features(blocks.field(x))
 end
 
 local function conv(from, to, kernel, stride)
-  kernel = kernel or 3
-  return nn.Sequential {
-    nn.Conv2d(from, to, kernel, { pad = (kernel - 1) / 2, stride = stride or 1, bias = false }),
-    nn.BatchNorm2d(to), nn.ReLU(),
-  }
+  local o = { pad = kernel and (kernel - 1) / 2 or 1, stride = stride or 1, bias = false }
+  return nn.Sequential { nn.Conv2d(from, to, kernel or 3, o), nn.BatchNorm2d(to), nn.ReLU() }
 end
 
 -- A trunk reduces the picture to a quarter; there the field of block matches joins. The last
@@ -100,85 +87,66 @@ local function loss(output, y, _, truth)
   return total + al.binary_cross_entropy_with_logits(output[2], marked)
 end
 
-local function in_batches(set, fn)
-  local list = {}
-  for at = 1, #set.x, 32 do
-    local part = al.scope(function()
-      local x = set.x:narrow(1, at, math.min(32, #set.x - at + 1)):to "float32" * (1 / 255)
-      return al.no_grad(fn, x)
-    end)
-    for _, v in ipairs(part:totable()) do list[#list + 1] = v end
-  end
-  return list
-end
-
 -- Scores of a set's pictures, in [0, 1].
-local function ask(net, set)
-  return in_batches(set, function(x) return net(x)[1]:softmax(2):select(2, 2) end)
+local function scores(detect, set)
+  return lab.predict(function(x) return detect(x:to "float32" * (1 / 255)) end, set.x, 32)
 end
-local function block_scores(set)
-  return in_batches(set, function(x) return (blocks.detect(x)) end)
+local function decision(net)
+  return function(x) return net(x)[1]:softmax(2):select(2, 2) end
 end
 
-local function train(net, part, val, o)
+local function train(net, part, val, label, o)
+  o = o or {}
   return run:fit(net, forge:stream(part, { splice = o.splice, shuffled = o.shuffled }), {
     steps = o.steps or run.steps, lr = run.lr, warmup = 20, checks = 3, loss = loss,
-    label = o.label,
-    validate = val and function(n) return metrics.auc(ask(n, val), val.y) end,
-  })
+    label = label,
+    validate = val and function(n) return metrics.auc(scores(decision(n), val), val.y) end,
+  }).seconds
 end
+
+-- An arm trains on photographs `part`: a detector (pictures to scores), seconds, the network.
+local arms = {
+  { "custom", function(part, val)
+    local net = custom()
+    local seconds = train(net, part, val, "custom")
+    return decision(net), seconds, net
+  end },
+  { "transfer", function(part, val) -- source: regions from another place or photograph
+    local net = vgg()
+    local before = train(net, part, nil, "source", { splice = true, steps = run.source_steps })
+    local seconds = train(net, part, val, "transfer")
+    return decision(net), before + seconds, net
+  end },
+  { "blocks", function() return function(x) return (blocks.detect(x)) end, 0 end },
+  { "control", function(part)
+    local net = custom()
+    local steps = math.max(1, math.floor(run.steps / 5))
+    return decision(net), train(net, part, nil, "control", { shuffled = true, steps = steps })
+  end },
+}
 
 -- ---- the comparison -------------------------------------------------------------------------
 
-local pooled = al.pooled() -- the scores of all seeds
-local cost = {} -- seconds of training, mean over the seeds
-
-local function note(name, seed, set, score, threshold, validated)
-  pooled:add(name, seed, set, score)
-  local figures = metrics.binary(score, set.y, { threshold = threshold })
-  run:score(name, seed, {
-    auc = figures.auc, precision = figures.precision, recall = figures.recall, f1 = figures.f1,
-    validation = validated,
-  })
-end
-
-local last -- of the last seed, for the pictures
+local pooled, cost, last = al.pooled(), {}, nil -- scores of all seeds; seconds; the last seed's
 for seed in run:seeds() do
   local shares = { 0.6, 0.15, 0.25 }
   local part, val, test = al.data.split(album, shares, { by = "photo", seed = seed })
   local val_set = forge:fixed(val, run.val_pairs, { seed = 1000 + seed })
   local test_set = forge:fixed(test, run.test_pairs, { seed = 2000 + seed })
-  last = { set = test_set }
-
-  local function judge(name, net, history)
-    local before = ask(net, val_set)
-    note(name, seed, test_set, ask(net, test_set), metrics.best_threshold(before, val_set.y),
-      metrics.auc(before, val_set.y))
-    cost[name] = (cost[name] or 0) + history.seconds / run.seed_count
-    last[name] = net
+  last = { set = test_set, net = {}, detect = {} }
+  for name, learn in run:arms(arms) do
+    local detect, seconds, net = learn(part, val_set)
+    local before, after = scores(detect, val_set), scores(detect, test_set)
+    local figures = metrics.binary(after, test_set.y,
+      { threshold = metrics.best_threshold(before, val_set.y) })
+    pooled:add(name, seed, test_set, after)
+    run:score(name, seed, {
+      auc = figures.auc, precision = figures.precision, recall = figures.recall,
+      f1 = figures.f1, validation = metrics.auc(before, val_set.y),
+    })
+    cost[name] = (cost[name] or 0) + seconds / run.seed_count
+    last.net[name], last.detect[name] = net, detect
   end
-
-  for name in run:arms { { "custom", custom }, { "transfer", vgg } } do
-    if name == "custom" then
-      local net = custom()
-      judge(name, net, train(net, part, val_set, { label = name }))
-    else
-      local net = vgg() -- the source task: regions pasted from another place or photograph
-      local source = train(net, part, nil,
-        { label = "source", splice = true, steps = run.source_steps })
-      local history = train(net, part, val_set, { label = name })
-      history.seconds = history.seconds + source.seconds
-      judge(name, net, history)
-    end
-  end
-  local before = block_scores(val_set)
-  note("blocks", seed, test_set, block_scores(test_set),
-    metrics.best_threshold(before, val_set.y), metrics.auc(before, val_set.y))
-  al.seed(seed)
-  local net = custom()
-  local short = math.max(1, math.floor(run.steps / 5))
-  train(net, part, nil, { label = "control", shuffled = true, steps = short })
-  note("control", seed, test_set, ask(net, test_set), 0.5)
 end
 
 -- ---- tables ---------------------------------------------------------------------------------
@@ -188,52 +156,19 @@ local best = run:summary("custom", "validation").mean
 local other = best == "custom" and "transfer" or "custom"
 
 run:heading "Detection on photographs never seen"
-run:text(("Chosen on validation: %s. Pictures of %d pixels; each original is tested beside its "
-  .. "forgery, with the same noise and JPEG quality."):format(best, forge.size))
-local arms = { "custom", "transfer", "blocks" }
-run:scores({ "auc", "precision", "recall", "f1", "validation" }, { arms = arms })
+run:text("Chosen on validation: " .. best .. ". Each original is tested beside its forgery, "
+  .. "with the same noise and JPEG quality.")
+local shown = { "custom", "transfer", "blocks" }
+run:scores({ "auc", "precision", "recall", "f1", "validation" }, { arms = shown })
+pooled:breakdown(run, { by = "regime", arms = shown, levels = forge.names })
 
-local rows, labels, series = {}, {}, {}
-for k, name in ipairs(arms) do series[k] = { name = name, values = {}, low = {}, high = {} } end
-local overall = {}
-for _, name in ipairs(arms) do overall[name] = pooled:auc(name) end
-for i, regime in ipairs(forge.regimes) do
-  rows[i], labels[i] = { regime.name }, regime.name
-  for k, name in ipairs(arms) do
-    local m = pooled:auc(name, { regime = regime.name })
-    rows[i][k + 1] = m
-    series[k].values[i], series[k].low[i], series[k].high[i] = m.mean, m.low, m.high
-  end
-end
-rows[#rows + 1] = { "all", overall.custom, overall.transfer, overall.blocks }
-run:table("auc_by_regime", {
-  caption = "AUC, mean over the seeds; 95 % intervals by bootstrap over photographs.",
-  columns = { "regime", "custom", "transfer", "block matching" }, rows = rows,
-})
-run:plot("bars", "regimes",
-  { y = "AUC", labels = labels, series = series, y_range = { 0.4, 1 } },
-  { alt = "AUC of the detectors by regime", caption = "AUC by regime" })
-
--- ---- time -----------------------------------------------------------------------------------
-
-local function seconds_of(net, batch)
-  local x, times = last.set.x:narrow(1, 1, batch):to "float32" * (1 / 255), {}
-  for k = 1, 7 do
-    local began = al.native.clock()
-    al.scope(function() al.no_grad(net, x) end)
-    times[k] = al.native.clock() - began
-  end
-  table.sort(times)
-  return times[4]
-end
-
-local times = {}
-for _, name in ipairs { "custom", "transfer" } do
-  local net, count = last[name], 0
-  for _, p in ipairs(net:parameters()) do count = count + p:numel() end
-  times[name] = { seconds_of(net, 1), seconds_of(net, 32) }
-  times[#times + 1] = { name, count, cost[name], times[name][1] * 1000,
-    times[name][2] * 1000 / 32 }
+local sample = last.set.x:narrow(1, 1, 32):to "float32" * (1 / 255)
+local times, took = {}, {}
+for k, name in ipairs { "custom", "transfer" } do
+  local net = last.net[name]
+  took[name] = lab.seconds(net, sample)
+  times[k] = { name, (net:num_parameters()), cost[name],
+    lab.seconds(net, sample:narrow(1, 1, 1)) * 1000, took[name] * 1000 / 32 }
 end
 run:table("time", {
   caption = "Training (a seed, source task included) and inference, milliseconds a picture.",
@@ -241,49 +176,26 @@ run:table("time", {
   rows = times,
 })
 
--- ---- where the copy is ----------------------------------------------------------------------
-
 run:heading "Where the copy is"
-local shown = {}
-for i = 1, #forge.regimes do -- the first forgery of each regime
-  local at = (i - 1) * 2 * run.test_pairs + run.test_pairs + 1
-  local pair = (i - 1) * run.test_pairs + 1
-  local x = last.set.x:narrow(1, at, 1):to "float32" * (1 / 255)
-  local truth = al.image.overlay(al.image.overlay(x[1], last.set.truth.copy[pair]),
-    last.set.truth.source[pair], { color = "green" })
-  local heat = al.no_grad(function() return last[best](x)[2]:sigmoid() end)
-  local _, votes = blocks.detect(x)
-  local full = { forge.size, forge.size }
-  heat = al.image.resize(heat[1], full)[1]
-  votes = al.image.resize(votes, full, "nearest")[1]
-  for _, picture in ipairs {
-    x[1], truth, al.image.overlay(x[1], heat),
-    al.image.overlay(x[1], votes, { color = "yellow" }),
-  } do
-    shown[#shown + 1] = picture
-  end
-end
-run:picture("where", al.image.grid(shown, { columns = 12 }), {
-  alt = "Forgeries, their masks, and what the detectors mark",
+run:picture("where", forge:show(last.set, {
+  function(x) return last.net[best](x)[2]:sigmoid() end,
+  function(x) return (select(2, blocks.detect(x))) end,
+}), {
+  alt = "Forgeries, their masks, and what the detectors mark", credit = credit,
   caption = "A test forgery of each regime, three a row: the picture; copy (red) and source "
     .. "(green); the " .. best .. " network's suspicion; the votes of block matching.",
-  credit = credit,
 })
 
--- ---- real forgeries -------------------------------------------------------------------------
-
 if real then
-  local set = al.sim.forged(real, { size = 256, most = 4 })
-  local line = { "AUC" }
-  local found = al.pooled()
-  for k, name in ipairs(arms) do
-    found:add(name, 1, set, name == "blocks" and block_scores(set) or ask(last[name], set))
+  local set, found, line = al.sim.forged(real, { size = 256, most = 4 }), al.pooled(), { "AUC" }
+  for k, name in ipairs(shown) do
+    found:add(name, 1, set, scores(last.detect[name], set))
     line[k + 1] = found:auc(name)
   end
   run:table("real_forgeries", {
     caption = ("%d windows of 256 pixels of real forgeries, %d holding copy and source.")
       :format(#set.y, set.y:eq(2):to "int64":sum():item()),
-    columns = { "", "custom", "transfer", "block matching" }, rows = { line },
+    columns = { "", "custom", "transfer", "blocks" }, rows = { line },
   })
 end
 
@@ -293,17 +205,15 @@ run:claim { id = "translation",
   text = "AUC on translated copies, detector chosen on validation",
   measured = pooled:auc(best, { regime = "translation" }), at_least = 0.90 }
 run:claim { id = "all_regimes", text = "AUC over all regimes, detector chosen on validation",
-  measured = overall[best], at_least = 0.72 }
+  measured = pooled:auc(best), at_least = 0.72 }
 run:claim { id = "beats_chance", text = "AUC over all regimes, the other network: above chance",
-  measured = overall[other], above = 0.5 }
--- What a network learns of shuffled labels points to either side by chance: the interval is
--- over the seeds, and one seed proves nothing.
-local control = run:summary("control", "auc")
+  measured = pooled:auc(other), above = 0.5 }
+local control = run:summary("control", "auc") -- an interval over seeds: one proves nothing
 run:claim { id = "control", text = "AUC of networks trained on shuffled labels: chance",
   measured = control, contains = control.low and 0.5 }
 run:claim { id = "transfer_beats_custom", text = "F1 of transfer minus F1 of custom",
   paper = "about +10 points", measured = run:paired("transfer", "custom", "f1"), above = 0 }
-local ratio = times.transfer[2] / times.custom[2]
+local ratio = took.transfer / took.custom
 run:claim { id = "inference_time", text = "inference time of transfer over custom, batch of 32",
   paper = "about 2", measured = ratio, holds = ratio >= 1.3 and ratio <= 4 }
 run:report()

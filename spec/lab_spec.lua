@@ -145,6 +145,16 @@ describe("a run", function()
   end)
 end)
 
+describe("asking a network", function()
+  it("takes a function too, and times it", function()
+    local x = al.arange(10):to "float32":reshape(10, 1)
+    assert.equal(110, lab.predict(function(part) return part * 2 end, x, 3):sum():item())
+    local calls = 0
+    assert.is_true(lab.seconds(function() calls = calls + 1 end, x) >= 0)
+    assert.equal(7, calls)
+  end)
+end)
+
 describe("run:fit", function()
   al.seed(1)
   local x = al.randn { 200, 2 }

@@ -25,6 +25,22 @@ describe("pooled", function()
     assert.are.equal(0, pooled:auc("net", { part = 2 }).mean)
   end)
 
+  it("breaks the AUC down by a field, in a table and bars", function()
+    local pooled, seen = al.pooled(), {}
+    pooled:add("net", 1, { photo = { "a", "a", "b", "b" }, regime = { "x", "x", "y", "y" }, y = { 1, 2, 1, 2 } },
+      { 0.1, 0.9, 0.8, 0.2 })
+    pooled:breakdown({
+      table = function(_, name, t) seen.name, seen.table = name, t end,
+      plot = function(_, kind, _, spec) seen.kind, seen.spec = kind, spec end,
+    }, { by = "regime", levels = { "x", "y" }, arms = { "net" }, titles = { "the net" } })
+    local rows = seen.table.rows
+    assert.same({ "auc_by_regime", "bars" }, { seen.name, seen.kind })
+    assert.same({ "regime", "the net" }, seen.table.columns)
+    assert.same({ "x", 1, "y", 0, "all", 0.75 },
+      { rows[1][1], rows[1][2].mean, rows[2][1], rows[2][2].mean, rows[3][1], rows[3][2].mean })
+    assert.same({ 1, 0 }, seen.spec.series[1].values)
+  end)
+
   it("wants a score a sample", function()
     assert.has_error(function() al.pooled():add("net", 1, { y = { 1, 2 } }, { 1 }) end,
       "pooled: 1 scores of net for 2 samples")

@@ -330,4 +330,11 @@ local function load(path, into, options)
   return state
 end
 
-return { save = save, load = load, open = open }
+--- Whether a file or folder of that name can be opened.
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+return { save = save, load = load, open = open, exists = exists }

@@ -85,4 +85,29 @@ function Pooled:auc(name, opts)
   return { mean = mean, low = interval[1], high = interval[2], n = n }
 end
 
+--- Puts a table of AUCs into a report (a run of al.lab), a level of the field `by` a row and a
+-- detector a column, last a row over all, and bars beside it. o: name ("auc_by_" .. by), by,
+-- levels (a list), arms (names), titles (of the columns: the names).
+function Pooled:breakdown(run, o)
+  local name, columns, rows, series = o.name or "auc_by_" .. o.by, { o.by }, {}, {}
+  for i, level in ipairs(o.levels) do rows[i] = { level } end
+  rows[#rows + 1] = { "all" }
+  for k, arm in ipairs(o.arms) do
+    columns[k + 1] = (o.titles or o.arms)[k]
+    local bars = { name = columns[k + 1], values = {}, low = {}, high = {} }
+    for i, level in ipairs(o.levels) do
+      local m = self:auc(arm, { [o.by] = level })
+      rows[i][k + 1], bars.values[i], bars.low[i], bars.high[i] = m, m.mean, m.low, m.high
+    end
+    rows[#rows][k + 1], series[k] = self:auc(arm), bars
+  end
+  run:table(name, {
+    caption = "AUC, mean over the seeds; 95 % intervals by bootstrap over photographs.",
+    columns = columns, rows = rows,
+  })
+  run:plot("bars", name,
+    { y = "AUC", labels = o.levels, series = series, y_range = { 0.4, 1 } },
+    { alt = "AUC of the detectors by " .. o.by, caption = "AUC by " .. o.by })
+end
+
 return function() return setmetatable({}, Pooled) end

@@ -99,6 +99,22 @@ describe("sim.copymove", function()
     assert.is_true(truth.copy:to "float32":sum():item() > 100)
   end)
 
+  it("shows a forgery of each regime, its masks, and where a detector points", function()
+    local small = al.sim.copymove { size = 96, regimes = { { name = "translation" }, { name = "small" } } }
+    local set = small:fixed(album, 2, { seed = 3 })
+    local sheet = small:show(set, { function() return al.ones(1, 1, 8, 8) end, function() return al.zeros(1, 4, 4) end })
+    assert.are.same({ 3, 2 + 98, 2 + 98 * 8 }, sheet.shape)
+    local function tile(k) return sheet[{ {}, { 3, 98 }, { 3 + 98 * (k - 1), 98 * k } }]:to "int64" end
+    local forged = set.x[3]:to "int64"
+    assert.is_true((tile(1) - forged):abs():max():item() <= 1)
+    assert.is_true((tile(4) - forged):abs():max():item() <= 1) -- nothing marked
+    local red = tile(3) - forged
+    assert.is_true(red[1]:to "float32":mean():item() > 20 and red[2]:to "float32":mean():item() < -20)
+    local marked = (tile(2) - forged):abs():amax(1):gt(8)
+    local truth = set.truth.copy[1]:bitwise_or(set.truth.source[1])
+    assert.is_true(marked:ne(truth):to "float32":mean():item() < 0.02)
+  end)
+
   it("splits by photograph", function()
     local one, other = al.data.split(album, { 0.5, 0.5 }, { by = "photo", seed = 2 })
     assert.are.equal(1, #one)

@@ -16,6 +16,23 @@ local FLOOR = 4 -- contrast, of 255, at which a block is taken seriously
 
 local copymove = {}
 
+-- High-pass filters of steganalysis (Fridrich and Kodovsky 2012): the square 5 x 5, the square
+-- 3 x 3 and the second difference, on the scale of the first.
+local high_pass = al.hold(al.tensor {
+  { { -1, 2, -2, 2, -1 }, { 2, -6, 8, -6, 2 }, { -2, 8, -12, 8, -2 }, { 2, -6, 8, -6, 2 },
+    { -1, 2, -2, 2, -1 } },
+  { { 0, 0, 0, 0, 0 }, { 0, -3, 6, -3, 0 }, { 0, 6, -12, 6, 0 }, { 0, -3, 6, -3, 0 },
+    { 0, 0, 0, 0, 0 } },
+  { { 0, 0, 0, 0, 0 }, { 0, 0, 0, 0, 0 }, { 0, 6, -12, 6, 0 }, { 0, 0, 0, 0, 0 },
+    { 0, 0, 0, 0, 0 } },
+}:unsqueeze(2))
+
+--- Three residuals of the brightness of x (N x 3 x H x W in [0, 1]), N x 3 x H x W, cut at 3:
+-- what a copied region's border disturbs.
+function copymove.residuals(x)
+  return al.conv2d(al.image.to_gray(x), high_pass, nil, { pad = 2 }):clamp(-3, 3)
+end
+
 -- The window and the basis, 14 x 1 x 12 x 12: products of cosines of total degree 1 to 4,
 -- under the window, orthogonal to it and to each other (Gram and Schmidt).
 local function basis()

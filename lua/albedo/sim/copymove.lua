@@ -322,6 +322,28 @@ function Forge:fixed(album, each, opts)
   return set
 end
 
+--- A picture of a fixed set: the first forgery of each regime, then its masks (copy red, source
+-- green), then what each detector marks. detectors: functions from a batch (1 x 3 x size x size
+-- in [0, 1]) to one map of any size in [0, 1], shown in red and yellow.
+function Forge:show(set, detectors)
+  local shown, full, colors = {}, { self.size, self.size }, { "red", "yellow" }
+  local each = #set.x / (2 * #self.regimes)
+  for i = 1, #self.regimes do
+    local x = set.x:narrow(1, (2 * i - 1) * each + 1, 1):to "float32" * (1 / 255)
+    local pair = (i - 1) * each + 1
+    local truth = al.image.overlay(x[1], set.truth.copy[pair])
+    shown[#shown + 1] = x[1]
+    shown[#shown + 1] = al.image.overlay(truth, set.truth.source[pair], { color = "green" })
+    for k, detect in ipairs(detectors) do
+      local map = al.no_grad(detect, x)
+      map = map:reshape(1, map:size(-2), map:size(-1))
+      shown[#shown + 1] =
+        al.image.overlay(x[1], al.image.resize(map, full)[1], { color = colors[k] })
+    end
+  end
+  return al.image.grid(shown, { columns = 3 * (#detectors + 2) })
+end
+
 --- A forgery simulator. Options: size of the crops (128); side, the longest a photograph keeps
 -- (2048); jpeg, the range of qualities ({ 75, 95 }); texture, the mean step between
 -- neighbouring pixels, of 255, that a copied region must have (4); regimes, a list of tables
@@ -333,7 +355,7 @@ return function(opts)
       regimes = regimes })
   local forge = setmetatable({
     size = o.size, side = o.side, texture = o.texture, least = o.least, reach = 32,
-    regimes = {}, by_name = {},
+    regimes = {}, by_name = {}, names = {},
   }, Forge)
   for i, given in ipairs(o.regimes) do
     local regime = { quality = o.jpeg }
@@ -345,7 +367,7 @@ return function(opts)
       end
       regime[key] = value
     end
-    forge.regimes[i], forge.by_name[regime.name] = regime, regime
+    forge.regimes[i], forge.by_name[regime.name], forge.names[i] = regime, regime, regime.name
   end
   return forge
 end
