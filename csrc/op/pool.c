@@ -1,11 +1,11 @@
-/* pool.c: max and average pooling over 1 to 3 spatial dims, adaptive and global averages. */
+/* pool.c: max and average pooling over 1 to 3 spatial dims, their adaptive and global forms. */
 #include "../kernel/pool.h"
 #include "op.h"
 #include "spatial.h"
 #include <string.h>
 
 extern al_op al_op_max_pool_back, al_op_max_pool_pick, al_op_avg_pool, al_op_avg_pool_back,
-    al_op_resample;
+    al_op_resample, al_op_scatter;
 
 /* ---- geometry ---- */
 
@@ -290,6 +290,142 @@ AL_OP(adaptive_avg_pool, .sig = "x:T size:ints -> T",
              "ceil((i + 1) in / out) - 1.",
       .forward = adaptive_forward,
       .sample = "{r(2,3,6,6), 2}, {r(2,3,5,7), {2,3}}, {r(2,3,6,4), 1}, {r(1,2,5), 3}");
+
+/* What adaptive maxima read: planes of x, positions of the winners. */
+typedef struct boxes {
+  const void *x;
+  bool single;
+  int64_t in[3], out[3];
+  int32_t *at;
+} boxes;
+
+static double at_position(const boxes *q, int64_t i) {
+  return q->single ? (double)((const float *)q->x)[i] : ((const double *)q->x)[i];
+}
+
+/* The first largest element, or the last NaN, of output o's box in a plane. */
+static int64_t winner(const boxes *q, int64_t plane, const int64_t *o) {
+  int64_t from[3], to[3], best = -1, first = plane * al_product(3, q->in);
+  for (int d = 0; d < 3; d++) {
+    from[d] = o[d] * q->in[d] / q->out[d];
+    to[d] = ((o[d] + 1) * q->in[d] + q->out[d] - 1) / q->out[d];
+  }
+  double top = 0;
+  for (int64_t i = from[0]; i < to[0]; i++)
+    for (int64_t j = from[1]; j < to[1]; j++)
+      for (int64_t k = from[2]; k < to[2]; k++) {
+        int64_t p = (i * q->in[1] + j) * q->in[2] + k;
+        double v = at_position(q, first + p);
+        if (best < 0 || v > top || v != v) best = p, top = v;
+      }
+  return best;
+}
+
+static void winners(int64_t begin, int64_t end, void *context) {
+  const boxes *q = context;
+  int32_t *at = q->at + begin * al_product(3, q->out);
+  for (int64_t p = begin; p < end; p++)
+    for (int64_t o[3] = {0}; o[0] < q->out[0]; o[0]++)
+      for (o[1] = 0; o[1] < q->out[1]; o[1]++)
+        for (o[2] = 0; o[2] < q->out[2]; o[2]++) *at++ = (int32_t)winner(q, p, o);
+}
+
+/* Positions (from 0) of the largest elements of the boxes, int32. */
+static al_tensor *adaptive_winners(al_call *c) {
+  al_tensor *x = floating(ARG_T(0)), *at;
+  int n = x ? rank_of(c, x) : -1;
+  boxes q = {.in = {1, 1, 1}, .out = {1, 1, 1}};
+  if (n < 0 || al_spread(&c->a[1], n, 1, "size", q.out)) return NULL;
+  int64_t shape[AL_MAX_DIMS] = {x->shape[0], x->shape[1]};
+  for (int i = 0; i < n; i++) {
+    q.in[3 - n + i] = x->shape[i + 2];
+    shape[i + 2] = q.out[3 - n + i];
+    if (x->shape[i + 2] < 1) return al_null("x is empty in dim %d", i + 3);
+  }
+  if (!(at = al_empty(AL_INT32, n + 2, shape))) return NULL;
+  q.x = al_data(x), q.single = x->dtype == AL_FLOAT32, q.at = al_data(at);
+  al_parallel(shape[0] * shape[1], 1 + (1 << 14) / al_product(3, q.in), winners, &q);
+  return at;
+}
+
+static int adaptive_max_forward(al_call *c) {
+  al_tensor *at = adaptive_winners(c);
+  return al_ret(c, at ? al_apply(&al_op_max_pool_pick, ARG_T(0), at) : NULL);
+}
+static int adaptive_indices_forward(al_call *c) {
+  al_tensor *at = adaptive_winners(c);
+  c->out[1] = at ? al_add(al_to(at, AL_INT64), al_integer(1)) : NULL;
+  return c->out[1] ? al_ret(c, al_apply(&al_op_max_pool_pick, ARG_T(0), at)) : -1;
+}
+
+AL_OP(
+    adaptive_max_pool, .sig = "x:T size:ints -> T",
+    .alias = "adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d",
+    .flags = AL_F_COMPOSITE,
+    .doc = "The largest values of the boxes of adaptive_avg_pool: (n, c, ...) -> (n, c, size).",
+    .forward = adaptive_max_forward,
+    .sample = "{distinct(2,3,6,6), 2}, {distinct(2,3,5,7), {2,3}}, {distinct(1,2,5), 3}, "
+              "{distinct(1,2,3,4,5), {2,3,2}}");
+AL_OP(
+    adaptive_max_pool_with_indices, .sig = "x:T size:ints -> T T", .flags = AL_F_COMPOSITE,
+    .doc =
+        "adaptive_max_pool, and the winners' positions in their plane, read row by row from 1.",
+    .forward = adaptive_indices_forward, .sample = "{distinct(2,3,5,7), {2,3}}");
+
+/* ---- undone maxima, powers ---- */
+
+static int unpool_forward(al_call *c) {
+  al_tensor *x = ARG_T(0), *at = ARG_T(1);
+  int n = rank_of(c, x);
+  const al_arg *step = HAS(3) ? &c->a[3] : &c->a[2];
+  int64_t ker[3], stride[3], pad[3], size[3], shape[AL_MAX_DIMS], flat[] = {0, 0, -1};
+  if (n < 0 || al_spread(&c->a[2], n, 1, "kernel", ker) ||
+      al_spread(step, n, 1, "stride", stride) || al_spread(&c->a[4], n, 0, "pad", pad) ||
+      (HAS(5) && al_spread(&c->a[5], n, 1, "size", size)))
+    return -1;
+  if (!al_same_shape(x, at)) return al_fail("indices need x's shape");
+  for (int i = 0; i < n + 2; i++) {
+    int d = 1 - n + i;
+    shape[i] = i < 2    ? (flat[i] = x->shape[i])
+               : HAS(5) ? size[d]
+                        : (x->shape[i] - 1) * stride[d] - 2 * pad[d] + ker[d];
+    if (shape[i] < 0) return al_fail("pad leaves no output in dim %d", i + 1);
+  }
+  int64_t plane[] = {flat[0], flat[1], al_product(n, shape + 2)};
+  al_tensor *zero = al_zeros((al_dtype)x->dtype, 3, plane);
+  if (al_numel(x) == 0) return al_ret(c, al_reshape(zero, shape, n + 2));
+  al_tensor *y = al_apply(&al_op_scatter, zero, (int64_t)2, al_reshape(at, flat, 3),
+                          al_reshape(x, flat, 3));
+  return al_ret(c, al_reshape(y, shape, n + 2));
+}
+AL_OP(max_unpool, .sig = "x:T indices:T kernel:ints stride:ints? {pad:ints=0 size:ints?} -> T",
+      .alias = "max_unpool1d max_unpool2d max_unpool3d", .flags = AL_F_COMPOSITE,
+      .doc =
+          "Zeros but for x at `indices`, as max_pool_with_indices gives them: undoes max_pool "
+          "of the same options.\n"
+          "size: of the result's spatial dims, (in - 1) stride - 2 pad + kernel by default.",
+      .forward = unpool_forward,
+      .sample = "{r(1,2,2), t({{{1,4},{2,3}}}, {dtype='int64'}), 2}, {r(1,1,1,2), "
+                "t({{{{5,3}}}}, {dtype='int64'}), 2, 1, {pad=0, "
+                "size={3,3}}}");
+
+/* (sum over a window of x^p)^(1/p): the mean times the elements a full window has */
+static int lp_pool_forward(al_call *c) {
+  al_tensor *x = ARG_T(0);
+  int n = rank_of(c, x);
+  double p = ARG_F(1);
+  int64_t ker[3] = {1, 1, 1}, none[] = {0};
+  const al_arg *k = &c->a[2], *s = HAS(3) ? &c->a[3] : k;
+  if (n < 0 || al_spread(k, n, 1, "kernel", ker)) return -1;
+  al_tensor *y = al_apply(&al_op_avg_pool, al_pow(x, al_number(p)), k->ints.v, k->ints.n,
+                          s->ints.v, s->ints.n, none, 1, (int)ARG_B(4), 1);
+  return al_ret(c, al_pow(al_mul_num(y, (double)al_product(n, ker + 3 - n)), al_number(1 / p)));
+}
+AL_OP(lp_pool, .sig = "x:T p:num kernel:ints stride:ints? {ceil_mode:bool=false} -> T",
+      .alias = "lp_pool1d lp_pool2d lp_pool3d", .flags = AL_F_COMPOSITE,
+      .doc = "(sum of x^p over each window)^(1/p); stride is the kernel's size by default.",
+      .forward = lp_pool_forward,
+      .sample = "{pos(2,3,6), 3, 2}, {pos(1,2,5,5), 2, {2,3}, 2, {ceil_mode=true}}");
 
 static int global_avg_forward(al_call *c) {
   static const int64_t dims[] = {2, 3, 4};

@@ -60,7 +60,7 @@ def attention(q, k, v, mask=None, causal=False, scale=None):
 
 
 def draw_attention(d):
-    lead, l, s, e, f = d.shape(0, 2, 3, 1), d.int(1, 6), d.int(1, 6), d.int(1, 4), d.int(1, 4)
+    lead, l, s, e, f = d.shape((0, 2), 3, 1), d.int(1, 6), d.int(1, 6), d.int(1, 4), d.int(1, 4)
     args = [d.x(lead + [l, e]), d.x(lead + [s, e]), d.x(lead + [s, f])]
     kind = d.choice("none", "bool", "float", "rows")
     if kind == "float":
@@ -112,19 +112,24 @@ def draw_margin(d):
 
 row("multi_margin_loss", F.multi_margin_loss, draw_margin)
 row("pairwise_distance", F.pairwise_distance,
-    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s, 2, 4), d.x(s, -1, 1), d.choice(1, 2, 3), 1e-6, d.bool())[1:])
+    lambda d: ((s := d.shape((1, 3), least=1)), d.x(s, 2, 4), d.x(s, -1, 1), d.choice(1, 2, 3), 1e-6, d.bool())[1:])
 row("triplet_margin_loss", F.triplet_margin_loss,
-    lambda d: ((s := d.shape(2, 2, least=2)), d.x(s), d.x(s), d.x(s),
+    lambda d: ((s := d.shape((2, 2), least=2)), d.x(s), d.x(s), d.x(s),
                reduction(d, margin=3, p=d.choice(2, 3), swap=d.bool()))[1:])
 row("cosine_similarity", F.cosine_similarity,
-    lambda d: ((x := d.x(d.shape(1, 3, least=2), .2)), d.x(x.shape, .2), d.dim(x)))
-row("cosine_embedding_loss", F.cosine_embedding_loss,
-    lambda d: ((s := d.shape(2, 2, least=2)), d.x(s, .2), d.x(s, -1, -.1), signs(d, s[:1]), reduction(d, margin=-2))[1:])
+    lambda d: ((x := d.x(d.shape((1, 3), least=2), .2)), d.x(x.shape, .2), d.dim(x)))
+def cosine_embedding(x, y, t, reduction, margin):  # torch's own adds 1e-12 to the squares
+    s = F.cosine_similarity(x, y)
+    return reduce(torch.where(t > 0, 1 - s, F.relu(s - margin)), reduction)
+
+
+row("cosine_embedding_loss", cosine_embedding,
+    lambda d: ((s := d.shape((2, 2), least=2)), d.x(s, .2), d.x(s, -1, -.1), signs(d, s[:1]), reduction(d, margin=-2))[1:])
 row("poisson_nll_loss", F.poisson_nll_loss,
-    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s, .1), d.x(s, .1, 6, away=(1,), grad=False),
+    lambda d: ((s := d.shape((1, 3), least=1)), d.x(s, .1), d.x(s, .1, 6, away=(1,), grad=False),
                reduction(d, log_input=d.bool(), full=d.bool()))[1:])
 row("gaussian_nll_loss", F.gaussian_nll_loss,
-    lambda d: ((s := d.shape(1, 3, least=1)), d.x(s), d.x(s), d.x(s, .1), reduction(d, full=d.bool()))[1:])
+    lambda d: ((s := d.shape((1, 3), least=1)), d.x(s), d.x(s), d.x(s, .1), reduction(d, full=d.bool()))[1:])
 
 
 def dice(x, t, reduction, smooth):
@@ -139,6 +144,72 @@ def focal(x, t, reduction, alpha, gamma):
     return reduce(loss * (alpha * t + (1 - alpha) * (1 - t)) if alpha >= 0 else loss, reduction)
 
 
-row("dice_loss", dice, lambda d: ((s := d.shape(2, 4, least=1)), d.x(s, 0.1, 0.5), d.x(s, 0, 1), reduction(d, smooth=d.num(0.1, 1)))[1:])
-row("focal_loss", focal, lambda d: ((s := d.shape(1, 3, least=1)), d.x(s), d.x(s, 0.1, 0.9),
+row("dice_loss", dice, lambda d: ((s := d.shape((2, 4), least=1)), d.x(s, 0.1, 0.5), d.x(s, 0, 1), reduction(d, smooth=d.num(0.1, 1)))[1:])
+row("focal_loss", focal, lambda d: ((s := d.shape((1, 3), least=1)), d.x(s), d.x(s, 0.1, 0.9),
                                     reduction(d, alpha=d.choice(0.25, -1), gamma=d.choice(2, 1.5)))[1:])
+
+
+# ---- pooling, windows, channels ----
+def by_rank(name):
+    return lambda x, *args, **k: getattr(F, "%s%dd" % (name, x.dim() - 2))(x, *args, **k)
+
+
+def spatial(d, lo=3, hi=8):
+    """A shape (n, c, ...) of 1 to 3 spatial dims."""
+    return [d.int(1, 2), d.int(1, 3)] + [d.int(lo, hi) for _ in range(d.int(1, 3))]
+
+
+def draw_adaptive(d):
+    x = d.distinct(spatial(d))
+    return x, [d.int(1, 5) for _ in x.shape[2:]]
+
+
+row("adaptive_max_pool", by_rank("adaptive_max_pool"), draw_adaptive)
+row("adaptive_max_pool_with_indices",
+    lambda x, size: by_rank("adaptive_max_pool")(x, size, return_indices=True), draw_adaptive, positions=(1,))
+
+
+def draw_unpool(d):
+    x = d.distinct(spatial(d, 4))
+    k, s = d.int(2, 3), d.int(1, 3)
+    y, at = by_rank("max_pool")(x, k, s, return_indices=True)
+    at = d.lay(at.contiguous())
+    how, at.native, at.position = at.how, torch.int64, True
+    at.how = how
+    return d.float(y), at, k, s, {"size": list(x.shape[2:])}
+
+
+row("max_unpool", lambda x, at, k, s, size: by_rank("max_unpool")(x, at, k, s, 0, list(x.shape[:2]) + list(size)),
+    draw_unpool)
+
+
+def lp_pool(x, p, k, s, ceil_mode=False):
+    size = k ** (x.dim() - 2)
+    return (by_rank("avg_pool")(x ** p, k, s, 0, ceil_mode) * size) ** (1 / p)
+
+
+row("lp_pool", lp_pool, lambda d: (d.x(spatial(d), 0.2), d.choice(2, 3), d.int(1, 3), d.int(1, 3), {"ceil_mode": d.bool()}))
+
+
+def windows(d, dims=2):
+    return {"kernel": d.int(1, 3), "dilation": d.int(1, 2), "pad": d.int(0, 1), "stride": d.int(1, 2)}
+
+
+def draw_unfold(d):
+    return d.x([d.int(1, 2), d.int(1, 3), d.int(5, 8), d.int(5, 8)]), windows(d)
+
+
+def draw_fold(d):
+    x, o = draw_unfold(d)
+    y = F.unfold(x, o["kernel"], o["dilation"], o["pad"], o["stride"])
+    return d.x(y.shape), list(x.shape[2:]), o
+
+
+row("unfold", lambda x, kernel, dilation, pad, stride: F.unfold(x, kernel, dilation, pad, stride), draw_unfold)
+row("fold", lambda x, size, kernel, dilation, pad, stride: F.fold(x, list(size), kernel, dilation, pad, stride), draw_fold)
+row("sliding_window", lambda x, dim, size, step: x.unfold(dim, size, step),
+    lambda d: ((x := d.x(d.shape((1, 3), least=2))), d.dim(x), d.int(1, 2), d.int(1, 3)))
+row("pixel_shuffle", F.pixel_shuffle, lambda d: ((r := d.int(1, 3)), d.x([d.int(1, 2), r * r * d.int(1, 2), 3, 2]), r)[1:])
+row("pixel_unshuffle", F.pixel_unshuffle, lambda d: ((r := d.int(1, 3)), d.x([2, d.int(1, 2), 3 * r, 2 * r]), r)[1:])
+row("channel_shuffle", lambda x, g: x.reshape(x.shape[0], g, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
+    lambda d: ((g := d.int(1, 3)), d.x([2, g * d.int(1, 3)] + d.shape((1, 2), least=1)), g)[1:])
