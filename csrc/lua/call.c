@@ -1,5 +1,6 @@
 /* call.c: the one binding of every op. The op's signature says how to read the arguments, so
  * there is no binding code an op. */
+#include "../op/spatial.h"
 #include "binding.h"
 #include <string.h>
 
@@ -62,8 +63,8 @@ static void check_list(lua_State *L, const parsed *p, const al_param *param, int
                lua_tostring(L, -2), param->name);
 }
 
-/* One integer, or a table of them; variadic: all integers from i up to `last`. Returns how many
- * values it took. */
+/* One integer, or a table of them (or, for pad, a word); variadic: all integers from i up to
+ * `last`. Returns how many values it took. */
 static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i,
                      int last) {
   a->ints.v = p->c.pool + p->c.pooled;
@@ -78,6 +79,14 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
       lua_pop(L, 1);
     }
     return 1;
+  }
+  if (lua_type(L, i) == LUA_TSTRING && !strcmp(param->name, "pad")) {
+    bool same = !strcmp(lua_tostring(L, i), "same");
+    if (!same && strcmp(lua_tostring(L, i), "valid"))
+      al_raise(L, STATE(L), "%s: pad must be integers, \"same\" or \"valid\", got \"%s\"",
+               p->name, lua_tostring(L, i));
+    p->c.pool[p->c.pooled++] = same ? AL_SAME : 0;
+    return a->ints.n = 1;
   }
   add_int(L, p, param, a, i);
   int took = 1;

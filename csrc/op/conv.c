@@ -10,7 +10,7 @@
 #include "spatial.h"
 #include <string.h>
 
-extern al_op al_op_conv, al_op_conv_grad_input, al_op_conv_grad_weight;
+extern al_op al_op_conv, al_op_conv_grad_input, al_op_conv_grad_weight, al_op_pad;
 
 /* ---- geometry ---- */
 
@@ -95,11 +95,59 @@ static al_tensor *sum_channels(al_tensor *g) {
 
 /* ---- conv ---- */
 
+/* conv's own padding: what both sides of a dim share is the kernel's, the rest, in al_op_pad's
+ * order, goes around x. */
+typedef struct padding {
+  al_arg options[4]; /* the call's, with the kernel's pad */
+  int64_t both[3], more[6];
+  bool uneven;
+} padding;
+
+/* From options a: pad is one number, one a dim, pairs (before, after) a dim, or "same", which
+ * gives ceil(in / stride) outputs, an odd one padded after (TensorFlow's rule). */
+static int open_padding(padding *p, int n, const int64_t *in, const int64_t *ker,
+                        const al_arg *a) {
+  int64_t stride[3], dil[3], lo, hi;
+  const int64_t *pad = a[1].ints.v;
+  bool same = a[1].ints.n == 1 && pad[0] == AL_SAME;
+  memcpy(p->options, a, sizeof p->options);
+  p->uneven = false;
+  if (!same && a[1].ints.n != 2 * n) return 0;
+  if (al_spread(a, n, 1, "stride", stride) || al_spread(a + 2, n, 1, "dilation", dil))
+    return -1;
+  for (int i = 0, d = 3 - n; i < n; i++, d++) {
+    if (same) {
+      int64_t out = (in[i] + stride[d] - 1) / stride[d],
+              all = (out - 1) * stride[d] + dil[d] * (ker[i] - 1) + 1 - in[i];
+      lo = all > 0 ? all / 2 : 0;
+      hi = all > 0 ? all - lo : 0;
+    } else if ((lo = pad[2 * i]) < 0 || (hi = pad[2 * i + 1]) < 0 || lo + hi > 1 << 30) {
+      return al_fail("pad lies in 0..2^30");
+    }
+    p->both[i] = lo < hi ? lo : hi;
+    p->more[2 * (n - 1 - i)] = lo - p->both[i];
+    p->more[2 * (n - 1 - i) + 1] = hi - p->both[i];
+    p->uneven = p->uneven || lo != hi;
+  }
+  p->options[1].ints.v = p->both;
+  p->options[1].ints.n = n;
+  return 0;
+}
+/* x with the uneven rest around it, or (back) without. */
+static al_tensor *surround(const padding *p, al_tensor *x, int n, bool back) {
+  int64_t more[6];
+  for (int i = 0; i < 2 * n; i++) more[i] = back ? -p->more[i] : p->more[i];
+  return p->uneven ? al_apply(&al_op_pad, x, more, 2 * n, "constant", 0.0) : x;
+}
+
 static int conv_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *w = ARG_T(1), *b = ARG_T(2);
   int n = rank_of(c, x, w);
   al_conv v;
-  if (n < 0 || geometry(&v, n, w->shape, options_at(c->a + 3)) || check_bias(b, w->shape[0]))
+  padding p;
+  if (n < 0 || open_padding(&p, n, x->shape + 2, w->shape + 2, c->a + 3) ||
+      geometry(&v, n, w->shape, options_at(p.options)) || check_bias(b, w->shape[0]) ||
+      !(x = surround(&p, x, n, false)))
     return -1;
   if (x->shape[1] != v.c)
     return al_fail("x has %lld channels, w expects %lld", (long long)x->shape[1],
@@ -158,10 +206,19 @@ static al_tensor *plain_like(al_back *b, int edge, al_tensor *x, al_tensor *w) {
 static int conv_grad(al_back *b) {
   int n, k;
   const int64_t *x = al_edge_shape(b, 0, &n), *w = al_edge_shape(b, 1, &k);
-  if (b->needs[0] && !(b->gx[0] = input_gradient(b->g[0], b->in[1], x + 2, n - 2, b->a + 3)))
-    return -1;
-  if (b->needs[1] && !(b->gx[1] = weight_gradient(b->in[0], b->g[0], w + 2, k - 2, b->a + 3)))
-    return -1;
+  int64_t size[3];
+  padding p;
+  if (open_padding(&p, n -= 2, x + 2, w + 2, b->a + 3)) return -1;
+  for (int i = 0, j = 2 * (n - 1); i < n; i++, j -= 2)
+    size[i] = x[i + 2] + (p.uneven ? p.more[j] + p.more[j + 1] : 0);
+  if (b->needs[0]) {
+    al_tensor *gx = input_gradient(b->g[0], b->in[1], size, n, p.options);
+    if (!gx || !(b->gx[0] = surround(&p, gx, n, true))) return -1;
+  }
+  if (b->needs[1]) {
+    al_tensor *from = surround(&p, b->in[0], n, false);
+    if (!from || !(b->gx[1] = weight_gradient(from, b->g[0], w + 2, n, p.options))) return -1;
+  }
   if (b->needs[2] && !(b->gx[2] = sum_channels(b->g[0]))) return -1;
   return 0;
 }
@@ -172,7 +229,11 @@ AL_OP(
     .doc =
         "Convolution (cross-correlation) over the 1 to 3 spatial dims of w.\n"
         "x (n, c, ...), w (k, c / groups, kernel...), b (k) -> (n, k, ...), each spatial size\n"
-        "(in + 2 pad - dilation (kernel - 1) - 1) / stride + 1, rounded down.",
+        "(in + 2 pad - dilation (kernel - 1) - 1) / stride + 1, rounded down. pad: one number, "
+        "one a dim,\n"
+        "pairs (before, after) for each dim, \"valid\" (0), or \"same\": in / stride outputs, "
+        "rounded up; an odd\n"
+        "one is padded after, as TensorFlow does.",
     .forward = conv_forward, .grad = conv_grad,
     .sample =
         "{r(2,3,5,5), r(4,3,3,3), r(4), {pad=1}}, {r(2,3,6,5), r(4,3,3,2), r(4), {stride=2, "
@@ -180,7 +241,9 @@ AL_OP(
         "{r(1,2,7,7), r(2,2,3,3), {dilation=2}}, {r(2,4,5,5), r(6,2,3,3), r(6), {groups=2}}, "
         "{r(2,4,5,5), r(4,1,3,3), {groups=4, pad=1}}, {r(2,3,4,4), r(5,3,1,1), r(5)}, "
         "{r(2,3,8), r(4,3,3), r(4)}, "
-        "{r(1,2,4,4,4), r(3,2,3,3,3), r(3), {pad=1, stride={1,2,2}}}");
+        "{r(1,2,4,4,4), r(3,2,3,3,3), r(3), {pad=1, stride={1,2,2}}}, {r(1,2,5,4), "
+        "r(2,2,2,3), {pad='same', stride={1,2}}}, {r(1,2,3,4), r(2,2,2,2), r(2), "
+        "{pad={2,0,0,1}}}, {r(1,2,4), r(2,2,3), {pad='valid'}}");
 
 /* ---- its gradients ---- */
 

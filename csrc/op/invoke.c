@@ -2,6 +2,7 @@
  * fails. */
 #include "../core/internal.h"
 #include "op.h"
+#include "spatial.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static void put_ints(char *b, size_t size, size_t *n, const al_arg *a, bool dims
   put(b, size, n, a->ints.n == 1 ? "" : "{");
   for (int i = 0; i < a->ints.n; i++) {
     int64_t v = a->ints.v[i];
-    put(b, size, n, i ? ",%lld" : "%lld", (long long)(dims && v >= 0 ? v + 1 : v));
+    if (v == AL_SAME) put(b, size, n, "\"same\"");
+    else put(b, size, n, i ? ",%lld" : "%lld", (long long)(dims && v >= 0 ? v + 1 : v));
   }
   put(b, size, n, a->ints.n == 1 ? "" : "}");
 }

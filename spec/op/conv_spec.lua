@@ -26,6 +26,16 @@ describe("conv", function()
     assert.same({ { 4 } }, x:conv2d(al.ones(1, 1, 2, 2), { dilation = 2 })[1][1]:totable())
   end)
 
+  it("pads by words and by pairs", function()
+    local x, w = al.tensor { { { 1, 2, 3, 4 } } }, al.ones(1, 1, 2)
+    assert.same({ 3, 5, 7, 4 }, x:conv1d(w, { pad = "same" })[1][1]:totable())
+    assert.same({ 3, 7 }, x:conv1d(w, { pad = "same", stride = 2 })[1][1]:totable())
+    assert.same({ 3, 5, 7 }, x:conv1d(w, { pad = "valid" })[1][1]:totable())
+    assert.same({ 0, 1, 3, 5, 7 }, x:conv1d(w, { pad = { 2, 0 } })[1][1]:totable())
+    fails(function() return x:conv1d(w, { pad = "full" }) end, 'same" or "valid", got "full"')
+    fails(function() return x:max_pool1d(2, { pad = "same" }) end, "is for conv only")
+  end)
+
   it("is a cross-correlation: the kernel is not flipped", function()
     local x = al.tensor { { { 1, 2, 3, 4 } } }
     local w = al.tensor { { { 1, 0, -1 } } }

@@ -213,3 +213,31 @@ row("pixel_shuffle", F.pixel_shuffle, lambda d: ((r := d.int(1, 3)), d.x([d.int(
 row("pixel_unshuffle", F.pixel_unshuffle, lambda d: ((r := d.int(1, 3)), d.x([2, d.int(1, 2), 3 * r, 2 * r]), r)[1:])
 row("channel_shuffle", lambda x, g: x.reshape(x.shape[0], g, -1, *x.shape[2:]).transpose(1, 2).reshape(x.shape),
     lambda d: ((g := d.int(1, 3)), d.x([2, g * d.int(1, 3)] + d.shape((1, 2), least=1)), g)[1:])
+
+
+# ---- convolution padded by "same" (TensorFlow's) and by pairs ----
+def conv_pads(x, w, b=None, stride=1, pad=0, dilation=1):
+    n = x.dim() - 2
+    if pad == "same":
+        pairs = []
+        for i in range(n):
+            size, reach = x.shape[2 + i], dilation * (w.shape[2 + i] - 1) + 1
+            total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+            pairs += [total // 2, total - total // 2]
+    else:
+        pairs = [0] * (2 * n) if pad == "valid" else pad
+    flipped = [v for i in reversed(range(n)) for v in pairs[2 * i:2 * i + 2]]
+    return getattr(F, "conv%dd" % n)(F.pad(x, flipped), w, b, stride, 0, dilation)
+
+
+def draw_conv_pads(n):
+    def draw(d):
+        c, k = d.int(1, 3), d.int(1, 3)
+        x, w = d.x([2, c] + [d.int(5, 8) for _ in range(n)]), d.x([k, c] + [d.int(1, 3) for _ in range(n)])
+        pads = [d.int(0, 3) for _ in range(2 * n)]
+        return x, w, d.x([k]), {"stride": d.int(1, 3), "dilation": d.int(1, 2), "pad": d.choice("same", "valid", pads)}
+    return draw
+
+
+for _n in (1, 2, 3):
+    row("conv%dd" % _n, conv_pads, draw_conv_pads(_n), n=10)
