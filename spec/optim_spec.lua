@@ -187,7 +187,11 @@ describe("optim", function()
     assert.has_error(function() optim.sgd({ p * 2 }) end,
       "sgd: parameter 1 is the result of an operation, not a leaf tensor")
     assert.has_error(function() optim.sgd({ { params = { p } }, { params = { p } } }) end,
-      "sgd: parameter 1 is already in another group")
+      "sgd: parameter 1 is given twice")
+    assert.has_error(function() optim.sgd { p, p } end, "sgd: parameter 2 is given twice")
+    for _, lr in ipairs { 0 / 0, -1, math.huge, "1" } do
+      assert.error_matches(function() optim.sgd({ p }, { lr = lr }) end, "sgd: lr must be a number from 0 on")
+    end
     local foreign = { ["state.5.momentum"] = p }
     assert.has_error(function() optim.sgd({ p }):load_state_dict(foreign) end,
       "sgd: the state dict's 'state.5.momentum' does not fit this optimizer")

@@ -128,9 +128,17 @@ static void read_tensor(lua_State *L, parsed *p, int k, int i) {
   else p->value[k] = lua_tonumber(L, i);
 }
 
+static const char *read_text(lua_State *L, const parsed *p, const al_param *param,
+                             const char *wanted, int i) {
+  if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, wanted, i);
+  const char *s = lua_tostring(L, i);
+  if (strlen(s) != lua_rawlen(L, i))
+    al_raise(L, p->st, "%s: %s holds a zero byte after \"%s\"", p->name, param->name, s);
+  return s;
+}
+
 static void read_dtype(lua_State *L, const parsed *p, const al_param *param, al_arg *a, int i) {
-  if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, "a dtype's name", i);
-  a->dtype = al_dtype_parse(lua_tostring(L, i));
+  a->dtype = al_dtype_parse(read_text(L, p, param, "a dtype's name", i));
   if (a->dtype < 0) al_raise(L, STATE(L), "%s: %s", p->name, al_error());
 }
 
@@ -153,10 +161,7 @@ static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
     if (!lua_isboolean(L, i)) wrong(L, p, param, "true or false", i);
     a->b = lua_toboolean(L, i);
     break;
-  case AL_K_STR:
-    if (lua_type(L, i) != LUA_TSTRING) wrong(L, p, param, "a string", i);
-    a->s = lua_tostring(L, i);
-    break;
+  case AL_K_STR: a->s = read_text(L, p, param, "a string", i); break;
   case AL_K_INTS:
   case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
   case AL_K_DIM: a->i = read_dim(L, p, param, i); break;

@@ -202,14 +202,13 @@ al_tensor *al_slice(al_tensor *x, const al_range *r, int n) {
   return al_apply(&al_op_slice, x, start, x->ndim, step, x->ndim, count, x->ndim);
 }
 
-static al_arg list_arg(const int64_t *v, int n) {
-  return (al_arg){.ints = {v, n}, .given = true};
-}
+/* Not `given`: the user wrote a slice, and an error shows none of these lists. */
+static al_arg list_arg(const int64_t *v, int n) { return (al_arg){.ints = {v, n}}; }
 
 int al_slice_assign(al_tensor *x, const al_range *r, int n, al_tensor *value) {
   int64_t start[AL_MAX_DIMS], step[AL_MAX_DIMS], count[AL_MAX_DIMS];
   if (!x || !value || lists_of(x, r, n, start, step, count)) return -1;
-  al_call c = {.op = &al_op_slice_assign, .into = x};
+  al_call c = {.op = &al_op_slice_assign, .called = "index", .into = x};
   c.a[0] = (al_arg){.t = x, .given = true};
   c.a[1] = (al_arg){.t = value, .given = true};
   c.a[2] = list_arg(start, x->ndim);

@@ -116,7 +116,9 @@ local function save(path, state)
   if next(out.strings) then header.__metadata__ = json.object(out.strings) end
   local text = eight_bytes_up((json.encode(json.object(header))))
   ok, message = pcall(al.blocks_write, path, text, list)
-  if not ok then error(message, 2) end
+  if not ok then
+    error("al.save: " .. (message:match "blocks_write: (.-) %(path=" or message), 2)
+  end
   return #names
 end
 

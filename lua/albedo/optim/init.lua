@@ -26,7 +26,7 @@ Optimizer.__index = Optimizer
 -- step(group, params, grads, buffers, t) }
 local function optimizer(rule)
   return function(params, opts)
-    local self = setmetatable({ rule = rule, groups = {}, state = {} }, Optimizer)
+    local self = setmetatable({ rule = rule, groups = {}, state = {}, member = {} }, Optimizer)
     self.defaults = options(rule.name, opts, rule.options)
     params = as_list(params)
     if #params == 0 then error(rule.name .. ": no parameters given", 2) end
@@ -49,21 +49,23 @@ function Optimizer:add_group(given, level)
     if key ~= "params" then own[key] = value end
   end
   local group = options(name, own, self.defaults, nil, level)
+  if type(group.lr) ~= "number" or not (group.lr >= 0 and group.lr < math.huge) then
+    error(("%s: lr must be a number from 0 on, got %s"):format(name, tostring(group.lr)), level)
+  end
   group.params = {}
+  local seen = {}
   for i, p in ipairs(params) do
     if not (al.is_tensor(p) and p.is_leaf) then
       error(("%s: parameter %d is %s, not a leaf tensor"):format(name, i,
         al.is_tensor(p) and "the result of an operation" or "a " .. type(p)), level)
     end
-    for _, other in ipairs(self.groups) do
-      for _, q in ipairs(other.params) do
-        if p == q then
-          error(("%s: parameter %d is already in another group"):format(name, i), level)
-        end
-      end
+    if seen[p] or self.member[p] then
+      error(("%s: parameter %d is given twice"):format(name, i), level)
     end
+    seen[p] = true
     group.params[i] = al.hold(p)
   end
+  for p in pairs(seen) do self.member[p] = true end
   table.insert(self.groups, group)
 end
 
