@@ -29,8 +29,11 @@ typedef struct al_context {
   bool described; /* al_invoke has already put op and arguments into the message */
   bool wrote;     /* the call at hand has overwritten a tensor: it must not be tried again */
   bool no_memory; /* the failure at hand is an allocation */
+  uint8_t watch;  /* AL_WATCH_... */
   uint8_t passes; /* backward passes under way, one within another */
+  uint16_t tag;   /* of the blocks made meanwhile: the op at hand, see op/watch.h */
   al_frame *frame;
+  uint64_t culprit; /* seq of the node whose gradient failed last */
   al_rng rng;
   bool rng_ready;
 } al_context;
@@ -86,6 +89,15 @@ int al_check_view(
     const al_tensor *t); /* -1 when t is a view and was overwritten since it was taken */
 int al_check_stale(
     const al_call *c); /* -1 when an input view was overwritten since it was taken */
+
+/* Looking on: op/watch.c. */
+enum { AL_WATCH_TIME = 1, AL_WATCH_INF = 2, AL_WATCH_NAN = 4 /* and not infinities */ };
+int al_watched(al_call *c);                /* al_invoke, when al_here.watch is set */
+int al_invoke_unwatched(al_call *c);       /* the call itself */
+int al_watched_gradient(al_back *b);       /* b->node->op->grad(b), likewise */
+int al_describe_failure(const al_call *c); /* puts op and arguments into the message; -1 */
+/* Bytes each tag held when memory was at its peak; [n]. */
+void al_memory_tags(int n, int64_t *bytes);
 
 /* parallel loops: fn(begin, end, context) over [0, n) in pieces of `grain`, whose borders
  * depend on n and grain only */

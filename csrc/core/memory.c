@@ -31,13 +31,17 @@ typedef struct block {
   struct block *next;
   size_t size; /* of the class, without header */
   int class_;
+  uint16_t tag; /* whose block it is, while somebody looks; 0: nobody's */
 } block;
 
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static block *waiting[CLASSES];
 static _Atomic int64_t live;
 static int64_t cached, peak;
-static _Atomic int64_t blocks; /* live blocks and bookkeeping objects */
+enum { TAGS = 1024 };
+static int64_t held[TAGS], at_peak[TAGS]; /* bytes by tag, now and at the peak */
+static bool tagging;                      /* once a tag was met */
+static _Atomic int64_t blocks;            /* live blocks and bookkeeping objects */
 static _Atomic int64_t fault_n, fault_count;
 
 static void lock(void) {
@@ -149,10 +153,13 @@ static block *fresh_block(size_t size) {
   return system_block(size);
 }
 
-static void count_live(int64_t size) { /* with the lock held */
+static void count_live(const block *b, int64_t size) { /* with the lock held */
   int64_t now = atomic_load_explicit(&live, memory_order_relaxed) + size;
   atomic_store_explicit(&live, now, memory_order_relaxed);
-  if (now > peak) peak = now;
+  if (b->tag) held[b->tag] += size, tagging = true;
+  if (now <= peak) return;
+  peak = now;
+  if (tagging) memcpy(at_peak, held, sizeof held);
 }
 
 void *al_alloc(size_t bytes) {
@@ -164,15 +171,17 @@ void *al_alloc(size_t bytes) {
   if (b) {
     waiting[k] = b->next;
     cached -= (int64_t)size;
-    count_live((int64_t)size);
+    b->tag = al_here.tag;
+    count_live(b, (int64_t)size);
   }
   unlock();
   if (!b) {
     if (!(b = size <= SMALL ? cut_slab(size, k) : fresh_block(size))) return no_memory(bytes);
     b->size = size;
     b->class_ = k;
+    b->tag = al_here.tag;
     lock();
-    count_live((int64_t)size);
+    count_live(b, (int64_t)size);
     unlock();
   }
   atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
@@ -186,7 +195,7 @@ void al_release(void *p) {
   lock();
   b->next = waiting[b->class_];
   waiting[b->class_] = b;
-  count_live(-(int64_t)b->size);
+  count_live(b, -(int64_t)b->size);
   cached += (int64_t)b->size;
   unlock();
 }
@@ -216,5 +225,12 @@ al_memory_info al_memory(void) {
 void al_memory_reset_peak(void) {
   lock();
   peak = live;
+  memcpy(at_peak, held, sizeof held);
+  unlock();
+}
+
+void al_memory_tags(int n, int64_t *bytes) {
+  lock();
+  for (int i = 0; i < n; i++) bytes[i] = i < TAGS ? at_peak[i] : 0;
   unlock();
 }

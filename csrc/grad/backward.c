@@ -227,7 +227,7 @@ static int gradient_of(pass *p, al_node *n) {
   b.g = g;
   b.gx = gx;
   b.needs = needs;
-  if (n->op->grad(&b)) return -1;
+  if (al_here.watch ? al_watched_gradient(&b) : n->op->grad(&b)) return -1;
   /* own results pass on without a copy: the frame's reference is the only other one */
   for (int e = 0; e < n->nedges; e++)
     if (needs[e] && gx[e] && send(p, n, &n->edge[e], gx[e])) return -1;
@@ -247,6 +247,7 @@ static int fail_at(const al_node *n) {
   message[sizeof message - 1] = 0;
   al_fail("backward of %s: %.900s", n->op->name, message);
   al_here.described = true;
+  al_here.culprit = n->seq;
   return -1;
 }
 

@@ -46,11 +46,8 @@ static int backward(lua_State *L) {
     return al_raise(L, st, "backward: gradient must be a tensor, got %s", luaL_typename(L, 2));
   int flags = read_flags(L, lua_istable(L, 2) ? 2 : 3, "backward");
   al_error_clear();
-  if (al_backward_from(L, st, 1, &t, g ? &g : NULL, 0, NULL, NULL, flags)) {
-    const char *m = al_error();
-    return strncmp(m, "backward", 8) ? al_raise(L, st, "backward: %s", m)
-                                     : al_raise_kernel(L, st);
-  }
+  if (al_backward_from(L, st, 1, &t, g ? &g : NULL, 0, NULL, NULL, flags))
+    return al_raise_backward(L, st, "backward");
   return 0;
 }
 
@@ -104,10 +101,8 @@ static int grad(lua_State *L) {
     lua_rawseti(L, list, k + 1);
   }
   al_error_clear();
-  if (al_backward_from(L, st, nroots, roots, g, ninputs, inputs, out, flags)) {
-    const char *m = al_error();
-    return strncmp(m, "backward", 8) ? al_raise(L, st, "grad: %s", m) : al_raise_kernel(L, st);
-  }
+  if (al_backward_from(L, st, nroots, roots, g, ninputs, inputs, out, flags))
+    return al_raise_backward(L, st, "grad");
   for (int k = 0; k < ninputs; k++)
     if (out[k]) al_fill(at[k], out[k]);
   for (int k = 0; k < ninputs; k++) {

@@ -82,6 +82,13 @@ void al_open_boxes(lua_State *L, state *st);        /* the state is on top of th
 int al_raise(lua_State *L, state *st, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 int al_raise_kernel(lua_State *L, state *st); /* the kernel's message */
+void al_push_where(lua_State *L, state *st);  /* "file:line: " of the script, or "" */
+/* watch.c */
+void al_note_lines(lua_State *L, state *st,
+                   uint64_t since); /* when al_here.watch: who recorded the latest calls */
+int al_raise_backward(lua_State *L, state *st, const char *who);
+void al_push_by_op(lua_State *L); /* op -> bytes at the peak of memory */
+void al_open_watch(lua_State *L, int state_index);
 /* scope.c */
 scope *al_current_scope(lua_State *L, state *st);
 void al_link_slot(slot *s, scope *in);                         /* NULL: out of all scopes */

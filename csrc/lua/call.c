@@ -341,6 +341,7 @@ static int run_op(lua_State *L) {
   p.c.into = NULL;
   p.c.pooled = 0;
   al_enter(L, st);
+  uint64_t since = al_here.watch ? al_graph_now() : 0;
   unsigned closings = st->closings;
   parse(L, &p);
   if (e->inplace) {
@@ -361,6 +362,7 @@ static int run_op(lua_State *L) {
     if (attempt(&p)) return al_raise_kernel(L, st);
   }
   for (int k = 0; k < n; k++) settle(L, st, s[k], p.c.out[k], first + k);
+  if (al_here.watch) al_note_lines(L, st, since);
   return n;
 }
 

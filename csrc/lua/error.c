@@ -34,7 +34,7 @@ static void push_path(lua_State *L, int level) {
 }
 
 /* Pushes "file:line: " of the innermost function that is not the library's. */
-static void push_where(lua_State *L, state *st) {
+void al_push_where(lua_State *L, state *st) {
   lua_Debug ar;
   size_t n = strlen(st->libdir);
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
@@ -54,7 +54,7 @@ int al_raise(lua_State *L, state *st, const char *format, ...) {
   vsnprintf(message, sizeof message, format, ap);
   va_end(ap);
   luaL_checkstack(L, 10, "error");
-  push_where(L, st);
+  al_push_where(L, st);
   push_path(L, 1);
   lua_pushstring(L, message);
   lua_concat(L, 3);

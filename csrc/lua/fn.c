@@ -344,6 +344,7 @@ static int record(lua_State *L) {
     for (int k = 0; k < m.nys; k++) b[k] = al_push_box(L, st);
   } while (closings != st->closings);
   al_frame frame;
+  uint64_t since = al_graph_now();
   al_error_clear();
   al_frame_open(&frame);
   int failed = enter(&m, name, st->home);
@@ -354,6 +355,7 @@ static int record(lua_State *L) {
     return al_raise(L, st, "%s: %s", name, al_error());
   }
   for (int k = 0; k < m.nys; k++) al_fill(b[k], m.out[k]);
+  if (al_here.watch) al_note_lines(L, st, since);
   return m.nys;
 }
 

@@ -11,7 +11,8 @@ static void put(lua_State *L, const char *name, int64_t v) {
   lua_setfield(L, -2, name);
 }
 
-/* memory() -> {live, cached, peak (bytes), blocks (count), limit, resident} */
+/* memory() -> {live, cached, peak (bytes), blocks (count), limit, resident, by_op}; by_op:
+ * bytes of the peak by the op that made them, as far as al.profile looked on */
 static int memory(lua_State *L) {
   al_memory_info m = al_memory();
   lua_createtable(L, 0, 6);
@@ -27,6 +28,8 @@ static int memory(lua_State *L) {
     fclose(f);
   }
   put(L, "resident", (int64_t)pages * 4096);
+  al_push_by_op(L);
+  lua_setfield(L, -2, "by_op");
   return 1;
 }
 

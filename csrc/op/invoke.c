@@ -70,7 +70,7 @@ void al_describe(const al_call *c, char *buffer, size_t size) {
 }
 
 /* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": put once, by the innermost op. */
-static int describe_failure(const al_call *c) {
+int al_describe_failure(const al_call *c) {
   char message[sizeof al_message], arguments[512];
   if (al_here.described) return -1;
   snprintf(message, sizeof message, "%s", al_error());
@@ -174,7 +174,9 @@ static int run(al_call *c, bool record) {
   return 0;
 }
 
-int al_invoke(al_call *c) {
+int al_invoke(al_call *c) { return al_here.watch ? al_watched(c) : al_invoke_unwatched(c); }
+
+int al_invoke_unwatched(al_call *c) {
   const al_op *op = c->op;
   al_frame frame;
   if (missing_tensor(c)) return -1; /* its maker has already said why */
@@ -186,11 +188,11 @@ int al_invoke(al_call *c) {
   int failed = run(c, record);
   for (int k = 0; !failed && k < op->nouts; k++) al_ref(c->out[k]);
   al_frame_close(&frame);
-  if (failed) return describe_failure(c);
+  if (failed) return al_describe_failure(c);
   for (int k = 0; k < op->nouts; k++)
     if (c->out[k] && !al_adopt(c->out[k])) {
       for (int j = k + 1; j < op->nouts; j++) al_unref(c->out[j]);
-      return describe_failure(c);
+      return al_describe_failure(c);
     }
   return 0;
 }

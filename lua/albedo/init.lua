@@ -116,6 +116,7 @@ local homes = {
   help = "help", apropos = "help",
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
+  check = "watch", profile = "watch",
 }
 
 setmetatable(al, {
