@@ -1,4 +1,4 @@
-/* norm.c: batch, group, instance and layer normalisation.
+/* norm.c: batch, group, instance, layer and rms normalisation.
  *
  * y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps), mean and variance over a group of
  * elements. For batch, group and instance normalisation x is (n, c, s); a segment is one (n, c)
@@ -548,3 +548,26 @@ AL_OP(
     .forward = layer_norm_forward, .grad = layer_norm_grad,
     .sample =
         "{r(3,6), 6, r(6), r(6)}, {r(2,3,4), {3,4}, r(3,4), r(3,4)}, {r(2,5), 5, {eps=0.01}}");
+
+/* ---- rms_norm ---- */
+
+static int rms_norm_forward(al_call *c) {
+  al_tensor *x = ARG_T(0), *w = ARG_T(2);
+  int64_t dims[AL_MAX_DIMS];
+  rows q;
+  if (check_input(x, 1) || rows_of(&q, x, &c->a[1]) || check_affine(w, NULL, q.d)) return -1;
+  int n = c->a[1].ints.n;
+  for (int i = 0; i < n; i++) dims[i] = x->ndim - 1 - i;
+  double eps = HAS(3) ? ARG_F(3) : x->dtype == AL_FLOAT32 ? 0x1p-23 : 0x1p-52;
+  al_tensor *rms = al_rsqrt(al_add_num(al_mean(al_square(x), dims, n, true), eps));
+  return al_ret(c, times(al_mul(x, rms), w));
+}
+
+AL_OP(
+    rms_norm, .sig = "x:T shape:ints weight:T? {eps:num?} -> T", .flags = AL_F_COMPOSITE,
+    .doc =
+        "x / sqrt(mean x^2 + eps) over the last dims, whose sizes are `shape`, then weight of "
+        "that shape; eps is the\n"
+        "spacing of floats at 1 by default. Zhang and Sennrich 2019, arXiv:1910.07467.",
+    .forward = rms_norm_forward,
+    .sample = "{r(3,6), 6, r(6)}, {r(2,3,4), {3,4}, r(3,4), {eps=0.01}}");

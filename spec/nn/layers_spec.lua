@@ -42,6 +42,35 @@ describe("layers", function()
       { nn.Softmax(), { 2, 3 }, { 2, 3 } },
       { nn.Dropout2d(0.5), { 2, 3, 4, 4 }, { 2, 3, 4, 4 } },
       { nn.Identity(), { 2 }, { 2 } },
+      { nn.RMSNorm { 4, 6 }, { 2, 4, 6 }, { 2, 4, 6 } },
+      { nn.InstanceNorm1d(4), { 2, 4, 6 }, { 2, 4, 6 } },
+      { nn.InstanceNorm3d(4, { affine = true }), { 1, 4, 2, 2, 2 }, { 1, 4, 2, 2, 2 } },
+      { nn.Conv2d(2, 4, 3, { pad = "same", stride = 2 }), { 1, 2, 7, 6 }, { 1, 4, 4, 3 } },
+      { nn.AdaptiveAvgPool3d(2), { 1, 2, 4, 5, 6 }, { 1, 2, 2, 2, 2 } },
+      { nn.AdaptiveMaxPool1d(3), { 1, 2, 7 }, { 1, 2, 3 } },
+      { nn.AdaptiveMaxPool2d { 3, 1 }, { 1, 2, 7, 5 }, { 1, 2, 3, 1 } },
+      { nn.LPPool2d(2, 2, { stride = 1 }), { 1, 2, 4, 4 }, { 1, 2, 3, 3 } },
+      { nn.MaxPool1d(2, { dilation = 2, stride = 1 }), { 1, 2, 6 }, { 1, 2, 4 } },
+      { nn.AvgPool2d(2, { pad = 1, count_include_pad = false }), { 1, 2, 4, 4 },
+        { 1, 2, 3, 3 } },
+      { nn.ZeroPad2d { 1, 2, 3, 0 }, { 1, 2, 4, 4 }, { 1, 2, 7, 7 } },
+      { nn.ConstantPad1d(2, 7), { 1, 2, 4 }, { 1, 2, 8 } },
+      { nn.ReflectionPad2d(1), { 1, 2, 4, 4 }, { 1, 2, 6, 6 } },
+      { nn.ReplicationPad3d(1), { 1, 2, 2, 2, 2 }, { 1, 2, 4, 4, 4 } },
+      { nn.CircularPad1d { 1, 2 }, { 1, 2, 4 }, { 1, 2, 7 } },
+      { nn.Unfold({ 2, 3 }, { stride = 1 }), { 1, 2, 4, 5 }, { 1, 12, 9 } },
+      { nn.Fold({ 4, 5 }, { 2, 3 }), { 1, 12, 9 }, { 1, 2, 4, 5 } },
+      { nn.PixelShuffle(2), { 1, 8, 3, 3 }, { 1, 2, 6, 6 } },
+      { nn.PixelUnshuffle(3), { 1, 2, 6, 6 }, { 1, 18, 2, 2 } },
+      { nn.ChannelShuffle(2), { 1, 4, 3, 3 }, { 1, 4, 3, 3 } },
+      { nn.PReLU(3), { 2, 3, 4, 4 }, { 2, 3, 4, 4 } },
+      { nn.LogSoftmax(2), { 2, 3, 4 }, { 2, 3, 4 } },
+      { nn.Dropout3d(0.5), { 2, 3, 4, 4, 4 }, { 2, 3, 4, 4, 4 } },
+      { nn.LSTM(3, 4, { bidirectional = true, num_layers = 2, dropout = 0.5 }), { 2, 5, 3 },
+        { 2, 5, 8 } },
+      { nn.GRU(3, 4), { 2, 5, 3 }, { 2, 5, 4 } },
+      { nn.MultiheadAttention(6, 2, { dropout = 0.5 }), { 2, 5, 6 }, { 2, 5, 6 } },
+      { nn.TransformerEncoderLayer(6, 2, { dim_feedforward = 8 }), { 2, 5, 6 }, { 2, 5, 6 } },
       { nn.Fn(function(x) return x:sum(2) end), { 2, 3 }, { 2 } },
     }
     for _, case in ipairs(cases) do
@@ -50,6 +79,13 @@ describe("layers", function()
     end
     local words = al.tensor({ { 1, 2, 10 }, { 3, 3, 3 } }, { dtype = "int64" })
     assert.same({ 2, 3, 4 }, nn.Embedding(10, 4)(words).shape)
+    local padded = nn.Embedding(10, 4, { padding_idx = 3 })
+    local rows = padded(words)
+    assert.same({ 0, 0, 0, 0 }, rows[2][1]:totable())
+    rows:sum():backward()
+    assert.same({ 1, 0 }, { padded.weight.grad[1][1]:item(), padded.weight.grad[3][1]:item() })
+    local y, at = nn.MaxPool2d(2, { return_indices = true })(al.randn(1, 2, 5, 4))
+    assert.same({ 1, 2, 5, 4 }, nn.MaxUnpool2d(2)(y, at, { 5, 4 }).shape)
   end)
 
   it("activations are their formulas", function()
@@ -62,6 +98,11 @@ describe("layers", function()
       Sigmoid = function(v) return 1 / (1 + math.exp(-v)) end,
       Tanh = function(v) return 1 - 2 / (math.exp(2 * v) + 1) end,
       SiLU = function(v) return v / (1 + math.exp(-v)) end,
+      ELU = function(v) return v < 0 and math.exp(v) - 1 or v end,
+      Softplus = function(v) return math.log(1 + math.exp(v)) end,
+      Hardtanh = function(v) return math.min(math.max(v, -1), 1) end,
+      Softsign = function(v) return v / (1 + math.abs(v)) end,
+      LogSigmoid = function(v) return -math.log(1 + math.exp(-v)) end,
     }
     for name, f in pairs(formulas) do
       local want = {}
@@ -69,6 +110,7 @@ describe("layers", function()
       near(want, nn[name]()(x), 1e-12)
     end
     near({ -0.3, 3 }, nn.LeakyReLU(0.1)(al.tensor { -3, 3 }))
+    near({ { -0.75, 3 } }, nn.PReLU()(al.tensor { { -3, 3 } }))
   end)
 
   it("batch norm keeps running statistics, in training only", function()
@@ -101,6 +143,12 @@ describe("layers", function()
     assert.near(7500, kept, 150)
     local x = al.ones(3)
     assert.equal(x, layer:eval()(x))
+    local always = nn.Dropout(0.5, { always = true, generator = al.generator(7) }):eval()
+    local again = nn.Dropout(0.5, { always = true, generator = al.generator(7) }):eval()
+    local ones = al.ones(1000)
+    local first, second = always(ones), always(ones)
+    assert.same(first:totable(), again(ones):totable())
+    assert.is_true((first - second):abs():sum():item() > 100)
     local channels = nn.Dropout2d(0.5)(al.ones(1, 200, 2, 2)):reshape(200, 4):totable()
     for _, c in ipairs(channels) do assert.is_true(c[1] == c[2] and c[1] == c[4]) end
   end)
@@ -141,6 +189,10 @@ describe("layers", function()
     local scores, labels = al.randn(4, 3), al.tensor({ 1, 2, 3, 1 }, { dtype = "int64" })
     assert.equal(al.cross_entropy(scores, labels):item(),
       nn.CrossEntropyLoss()(scores, labels):item())
+    assert.equal(al.bce(scores:sigmoid(), scores:gt(0):to "float32"):item(),
+      nn.BCELoss()(scores:sigmoid(), scores:gt(0):to "float32"):item())
+    assert.equal(al.triplet_margin_loss(scores, scores + 1, scores - 2, { swap = true }):item(),
+      nn.TripletMarginLoss { swap = true }(scores, scores + 1, scores - 2):item())
     assert.equal(al.mse_loss(scores, scores + 1):item(),
       nn.MSELoss()(scores, scores + 1):item())
   end)

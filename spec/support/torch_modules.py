@@ -13,11 +13,11 @@ from torch_cases import lua, randn
 def check(name, make, module, call, run, x, **tensors):
     """call: Lua of m(x, ...) in terms of the names in `tensors`; run: the same in PyTorch, a tuple."""
     x.requires_grad_()
+    state = ",".join("['%s']=%s" % (k, lua(v)) for k, v in module.state_dict().items())  # before it moves
     outputs = run(module, x)
     seeds = [randn(y.shape) for y in outputs]
     leaves = [x] + list(module.parameters())
     grads = torch.autograd.grad(outputs, leaves, seeds)
-    state = ",".join("['%s']=%s" % (k, lua(v)) for k, v in module.state_dict().items())
     names = [k for k, _ in module.named_parameters()]
     print("do local x=%s" % lua(x))
     for k, v in tensors.items():
@@ -80,7 +80,18 @@ def attention():
               lambda m, x: (m(x, never, padding),), randn(3, 5, 6), mask=never, pad=padding)
 
 
+def spectral():
+    for dims, made in ((4, nn.Linear(4, 3)), (0, nn.Conv2d(2, 3, 2)), (0, nn.ConvTranspose2d(2, 3, 2))):
+        make = {"Linear": "nn.Linear(4,3", "Conv2d": "nn.Conv2d(2,3,2", "ConvTranspose2d": "nn.ConvTranspose2d(2,3,2"}
+        text = "nn.spectral_norm(%s,{dtype='float64'}))" % make[type(made).__name__]
+        module = nn.utils.spectral_norm(made)
+        x = randn(5, 4) if dims else randn(2, 2, 4, 4)
+        check("spectral_norm", text, module, "m(x)", lambda m, x: (m(x),), x)
+        check("spectral_norm at rest", text + ":eval()", module.eval(), "m(x)", lambda m, x: (m(x),), randn(x.shape))
+
+
 print("return function(T, nn) local c = {}")
 recurrent()
 attention()
+spectral()
 print("return c end")

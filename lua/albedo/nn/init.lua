@@ -12,7 +12,9 @@ local nn = {
   is_module = module.is_module, path_of = module.path_of,
   init = require "albedo.nn.weights",
 }
-for _, part in ipairs { "linear", "norm", "simple", "container", "recurrent", "attention" } do
+for _, part in ipairs {
+  "linear", "norm", "simple", "spatial", "container", "recurrent", "attention",
+} do
   for name, layer in pairs(require("albedo.nn." .. part)) do nn[name] = layer end
 end
 return nn

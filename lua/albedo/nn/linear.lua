@@ -24,14 +24,20 @@ end
 layers.Linear = Linear
 
 --- Rows of a table: labels (...) counted from 1 -> (..., dims). Parameter weight (count, dims),
--- normal(0, 1). Options: dtype.
+-- normal(0, 1). Options: padding_idx, a row that starts at zero and gets no gradient; dtype.
 local Embedding = class "Embedding"
 function Embedding:init(count, dims, opts)
-  local o = options("Embedding", opts, { dtype = "float32" }, nil, 4)
-  self.weight = Parameter(al.empty(count, dims, { dtype = o.dtype }))
+  local o = options("Embedding", opts, { dtype = "float32" }, { "padding_idx" }, 4)
+  self.weight, self.padding_idx = Parameter(al.empty(count, dims, { dtype = o.dtype })),
+    o.padding_idx
   init.normal_(self.weight)
+  if o.padding_idx then
+    al.no_grad(function() self.weight:narrow(1, o.padding_idx, 1):fill_(0) end)
+  end
 end
-function Embedding:forward(labels) return al.embedding(self.weight, labels) end
+function Embedding:forward(labels)
+  return al.embedding(self.weight, labels, { padding_idx = self.padding_idx })
+end
 function Embedding:describe()
   return ("%d, %d"):format(self.weight.shape[1], self.weight.shape[2])
 end

@@ -1,6 +1,6 @@
---- Normalisation layers: batch, instance, group, layer.
--- Formula of all: y = (x - mean) / sqrt(var + eps) * weight + bias; they differ in what is
--- averaged.
+--- Normalisation layers: batch, instance, group, layer, RMS; spectral_norm of a weight.
+-- Formula of the first four: y = (x - mean) / sqrt(var + eps) * weight + bias; they differ in
+-- what is averaged.
 
 local al = require "albedo"
 local module = require "albedo.nn.module"
@@ -42,20 +42,23 @@ local function batch_norm(dims)
 end
 for dims = 1, 3 do batch_norm(dims) end
 
---- Each sample's channels normalised over space. x (n, channels, h, w). Options: eps = 1e-5,
--- affine = false, dtype.
-local InstanceNorm2d = class "InstanceNorm2d"
-layers.InstanceNorm2d = InstanceNorm2d
-function InstanceNorm2d:init(channels, opts)
-  local o = options("InstanceNorm2d", opts, { eps = 1e-5, affine = false, dtype = "float32" },
-    nil, 4)
-  self.channels, self.eps = channels, o.eps
-  affine(self, { channels }, o)
+-- nn.InstanceNormNd(channels, opts): each sample's channels normalised over space. x (n,
+-- channels, ...). Options: eps = 1e-5, affine = false, dtype.
+local function instance_norm(dims)
+  local name = ("InstanceNorm%dd"):format(dims)
+  local InstanceNorm = class(name)
+  layers[name] = InstanceNorm
+  function InstanceNorm:init(channels, opts)
+    local o = options(name, opts, { eps = 1e-5, affine = false, dtype = "float32" }, nil, 4)
+    self.channels, self.eps = channels, o.eps
+    affine(self, { channels }, o)
+  end
+  function InstanceNorm:forward(x)
+    return al.group_norm(x, self.channels, self.weight, self.bias, { eps = self.eps })
+  end
+  function InstanceNorm:describe() return tostring(self.channels) end
 end
-function InstanceNorm2d:forward(x)
-  return al.group_norm(x, self.channels, self.weight, self.bias, { eps = self.eps })
-end
-function InstanceNorm2d:describe() return tostring(self.channels) end
+for dims = 1, 3 do instance_norm(dims) end
 
 --- Channels normalised in groups. x (n, channels, ...). Options: eps = 1e-5, affine = true,
 -- dtype.
@@ -87,5 +90,63 @@ function LayerNorm:forward(x)
   return al.layer_norm(x, self.shape, self.weight, self.bias, { eps = self.eps })
 end
 function LayerNorm:describe() return table.concat(self.shape, "x") end
+
+--- The last dims divided by their root mean square: y = x / sqrt(mean x^2 + eps) * weight.
+-- `shape`: a number or a list. Options: eps (the spacing of floats at 1), affine = true, dtype.
+local RMSNorm = class "RMSNorm"
+layers.RMSNorm = RMSNorm
+function RMSNorm:init(shape, opts)
+  local o = options("RMSNorm", opts, { affine = true, dtype = "float32" }, { "eps" }, 4)
+  self.shape, self.eps = type(shape) == "table" and shape or { shape }, o.eps
+  if o.affine then self.weight = Parameter(al.ones(self.shape, { dtype = o.dtype })) end
+end
+function RMSNorm:forward(x)
+  return al.rms_norm(x, self.shape, self.weight, { eps = self.eps })
+end
+function RMSNorm:describe() return table.concat(self.shape, "x") end
+
+local function unit(v, eps) return v / v:norm():clamp(eps, math.huge) end
+
+--- nn.spectral_norm(layer, opts): from now on the layer runs with its weight divided by the
+-- largest singular value of weight as a matrix (outputs, rest), which power iteration follows,
+-- a few steps each call in training. Returns the layer. State as that of PyTorch's
+-- nn.utils.spectral_norm: weight_orig trains, buffers weight_u, weight_v. Options:
+-- n_power_iterations = 1, eps = 1e-12, dim = 1: the weight's dim of outputs (2 in transposed
+-- convolutions). Miyato et al. 2018, arXiv:1802.05957.
+function layers.spectral_norm(layer, opts)
+  local o = options("spectral_norm", opts, { n_power_iterations = 1, eps = 1e-12,
+    dim = layer.classname:find "^ConvTranspose" and 2 or 1 }, nil, 2)
+  local weight, forward = layer.weight, layer.forward
+  local function matrix(w)
+    if o.dim ~= 1 then w = w:transpose(1, o.dim) end
+    return w:reshape(w.shape[1], -1)
+  end
+  local rows, columns = (table.unpack or unpack)(matrix(weight:detach()).shape)
+  layer.weight = nil
+  layer.weight_orig = Parameter(weight)
+  local like = { dtype = weight.dtype }
+  layer:buffer("weight_u", unit(al.randn({ rows }, like), o.eps))
+  layer:buffer("weight_v", unit(al.randn({ columns }, like), o.eps))
+  -- the weight in use is no member of its own: neither trained nor saved
+  layer._members.weight = layer.weight_orig
+  function layer:forward(...)
+    local m, original = matrix(self.weight_orig), self.weight_orig
+    local u, v = self.weight_u, self.weight_v
+    if self.training then
+      al.no_grad(function()
+        for _ = 1, o.n_power_iterations do
+          v:copy_(unit(m:transpose(1, 2):matmul(u), o.eps))
+          u:copy_(unit(m:matmul(v), o.eps))
+        end
+      end)
+      u, v = u:clone(), v:clone() -- the graph keeps these; the next call overwrites the buffers
+    end
+    self._members.weight = original / u:dot(m:matmul(v))
+    local y = forward(self, ...)
+    self._members.weight = original
+    return y
+  end
+  return layer
+end
 
 return layers

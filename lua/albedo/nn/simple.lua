@@ -1,43 +1,63 @@
---- Layers without parameters: activations, pooling, dropout, reshaping, losses.
+--- Layers of single ops: activations, dropout, losses. (Those over space: albedo.nn.spatial.)
 
 local al = require "albedo"
-local class = require("albedo.nn.module").class
+local module = require "albedo.nn.module"
 local options = require "albedo.options"
+local class = module.class
+local unpack = table.unpack or unpack
 local layers = {}
 
--- Activations, each one op of x.
-for name, op in pairs {
-  ReLU = "relu", ReLU6 = "relu6", Sigmoid = "sigmoid", Tanh = "tanh", SiLU = "silu",
-  GELU = "gelu",
+-- Activations, each one op of x, with the options of the op by position: name = { op,
+-- defaults... }.
+for name, spec in pairs {
+  ReLU = { "relu" }, ReLU6 = { "relu6" }, Sigmoid = { "sigmoid" }, Tanh = { "tanh" },
+  SiLU = { "silu" }, GELU = { "gelu" }, SELU = { "selu" }, Mish = { "mish" },
+  Hardswish = { "hardswish" }, Hardsigmoid = { "hardsigmoid" }, LogSigmoid = { "logsigmoid" },
+  Softsign = { "softsign" }, LeakyReLU = { "leaky_relu", 0.01 }, ELU = { "elu", 1 },
+  Softplus = { "softplus", 1, 20 }, Hardtanh = { "hardtanh", -1, 1 },
+  Softmax = { "softmax", -1 }, LogSoftmax = { "log_softmax", -1 },
 } do
   local Layer = class(name)
   layers[name] = Layer
-  function Layer.forward(_, x) return al[op](x) end
+  function Layer:init(...)
+    self.arguments = { ... }
+    for i = 2, #spec do
+      if self.arguments[i - 1] == nil then self.arguments[i - 1] = spec[i] end
+    end
+  end
+  function Layer:forward(x) return al[spec[1]](x, unpack(self.arguments)) end
+  function Layer:describe() return table.concat(self.arguments, ", ") end
 end
 
---- max(x, 0) + slope min(x, 0).
-local LeakyReLU = class "LeakyReLU"
-layers.LeakyReLU = LeakyReLU
-function LeakyReLU:init(slope) self.slope = slope or 0.01 end
-function LeakyReLU:forward(x) return al.leaky_relu(x, self.slope) end
-function LeakyReLU:describe() return tostring(self.slope) end
+--- max(x, 0) + weight min(x, 0), one weight or one a channel: nn.PReLU(count, first value).
+local PReLU = class "PReLU"
+layers.PReLU = PReLU
+function PReLU:init(count, value, opts)
+  local o = options("PReLU", opts, { dtype = "float32" }, nil, 4)
+  self.weight = module.Parameter(al.full({ count or 1 }, value or 0.25, { dtype = o.dtype }))
+end
+function PReLU:forward(x)
+  local shape = { -1 }
+  for i = 3, #x.shape do shape[i - 1] = 1 end
+  return al.relu(x) - self.weight:reshape(shape) * al.relu(-x)
+end
 
---- exp(x) / sum exp(x) along a dim (the last by default).
-local Softmax = class "Softmax"
-layers.Softmax = Softmax
-function Softmax:init(dim) self.dim = dim or -1 end
-function Softmax:forward(x) return al.softmax(x, self.dim) end
-function Softmax:describe() return "dim " .. self.dim end
-
--- Dropout draws in training only: elements for Dropout, whole channels for Dropout2d; what
--- stays is scaled by 1 / (1 - p).
-for name, op in pairs { Dropout = "dropout", Dropout2d = "dropout2d" } do
+-- nn.Dropout(p, opts), whole channels for Dropout1d, 2d, 3d: draws in training only, what stays
+-- is scaled by 1 / (1 - p). Options: always = false (true: in evaluation too, Monte Carlo
+-- dropout), generator.
+for name, op in pairs {
+  Dropout = "dropout", Dropout1d = "dropout1d", Dropout2d = "dropout2d",
+  Dropout3d = "dropout3d",
+} do
   local Dropout = class(name)
   layers[name] = Dropout
-  function Dropout:init(p) self.p = p or 0.5 end
+  function Dropout:init(p, opts)
+    local o = options(name, opts, { always = false }, { "generator" }, 4)
+    self.p, self.always, self.generator = p or 0.5, o.always, o.generator
+  end
   function Dropout:forward(x)
-    if not self.training or self.p == 0 then return x end
-    return al[op](x, self.p)
+    if not (self.training or self.always) or self.p == 0 then return x end
+    return al[op](x, self.p, { generator = self.generator })
   end
   function Dropout:describe() return tostring(self.p) end
 end
@@ -61,79 +81,25 @@ function Fn:init(fn, label) self.fn, self.label = fn, label end
 function Fn:forward(...) return self.fn(...) end
 function Fn:describe() return self.label or "" end
 
-local function text(value)
-  return type(value) == "table" and table.concat(value, "x") or tostring(value)
-end
-
--- nn.MaxPoolNd(kernel, opts) and nn.AvgPoolNd: over windows of `kernel`, a number or one a dim.
--- Options: stride = kernel, pad = 0, ceil_mode = false.
-local function pooling(name, op)
-  local Pool = class(name)
-  layers[name] = Pool
-  function Pool:init(kernel, opts)
-    self.kernel = kernel
-    self.options = options(name, opts, { stride = kernel, pad = 0, ceil_mode = false }, nil, 4)
-  end
-  function Pool:forward(x) return al[op](x, self.kernel, self.options) end
-  function Pool:describe()
-    local o = self.options
-    local stride = text(o.stride) ~= text(self.kernel) and ", stride=" .. text(o.stride) or ""
-    return text(self.kernel) .. stride
-      .. (text(o.pad):find "[1-9]" and ", pad=" .. text(o.pad) or "")
-      .. (o.ceil_mode and ", ceil_mode" or "")
-  end
-end
-for dims = 1, 3 do
-  pooling(("MaxPool%dd"):format(dims), ("max_pool%dd"):format(dims))
-  pooling(("AvgPool%dd"):format(dims), ("avg_pool%dd"):format(dims))
-end
-
---- Averages over a grid of windows so that the output has a given size: nn.AdaptiveAvgPool2d(7)
--- or ({ 7, 5 }).
-local AdaptiveAvgPool2d = class "AdaptiveAvgPool2d"
-layers.AdaptiveAvgPool2d = AdaptiveAvgPool2d
-function AdaptiveAvgPool2d:init(size)
-  self.size = type(size) == "number" and { size, size } or size
-end
-function AdaptiveAvgPool2d:forward(x)
-  local shape = x.shape
-  if shape[#shape - 1] == self.size[1] and shape[#shape] == self.size[2] then return x end
-  return al.adaptive_avg_pool2d(x, self.size)
-end
-function AdaptiveAvgPool2d:describe() return text(self.size) end
-
---- The mean over space: x (n, c, ...) -> (n, c).
-local GlobalAvgPool = class "GlobalAvgPool"
-layers.GlobalAvgPool = GlobalAvgPool
-function GlobalAvgPool.forward(_, x) return al.global_avg_pool(x):flatten(2, -1) end
-
---- Resizes space by a factor, or to a size. nn.Upsample { scale = 2 } or { size = { 32, 32 },
--- mode = "bilinear" }. Options: scale, size, mode = "nearest", align_corners = false.
-local Upsample = class "Upsample"
-layers.Upsample = Upsample
-function Upsample:init(opts)
-  local o = options("Upsample", opts, { mode = "nearest", align_corners = false },
-    { "scale", "size" }, 4)
-  self.size, o.size = o.size, nil
-  self.options = o
-end
-function Upsample:forward(x) return al.interpolate(x, self.size, self.options) end
-function Upsample:describe()
-  local o = self.options
-  return text(self.size or "x" .. text(o.scale)) .. ", " .. o.mode
-end
-
 -- Losses as layers: nn.CrossEntropyLoss(opts)(scores, labels); the functions take the same
--- options.
+-- options and arguments.
 for name, op in pairs {
-  CrossEntropyLoss = "cross_entropy", MSELoss = "mse_loss", L1Loss = "l1_loss",
-  BCELoss = "bce_loss",
+  CrossEntropyLoss = "cross_entropy", MSELoss = "mse_loss", L1Loss = "l1_loss", BCELoss = "bce",
   BCEWithLogitsLoss = "bce_with_logits", NLLLoss = "nll_loss", SmoothL1Loss = "smooth_l1_loss",
+  HuberLoss = "huber_loss", KLDivLoss = "kl_div", HingeLoss = "hinge_loss",
+  HingeEmbeddingLoss = "hinge_embedding_loss", SoftMarginLoss = "soft_margin_loss",
+  MarginRankingLoss = "margin_ranking_loss", MultiMarginLoss = "multi_margin_loss",
+  TripletMarginLoss = "triplet_margin_loss", CosineEmbeddingLoss = "cosine_embedding_loss",
+  PoissonNLLLoss = "poisson_nll_loss", GaussianNLLLoss = "gaussian_nll_loss",
+  DiceLoss = "dice_loss", FocalLoss = "focal_loss",
 } do
   local Loss = class(name)
   layers[name] = Loss
   function Loss:init(opts) self.options = opts or {} end
-  function Loss:forward(input, target) return al[op](input, target, self.options) end
+  function Loss:forward(input, target, third)
+    if third == nil then return al[op](input, target, self.options) end
+    return al[op](input, target, third, self.options)
+  end
 end
 
 return layers

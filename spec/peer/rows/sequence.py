@@ -80,6 +80,21 @@ def draw_attention(d):
 row("scaled_dot_product_attention", attention, draw_attention, n=24)
 
 
+def rms_norm(x, shape, w=None, eps=None):
+    tiny = torch.finfo(getattr(x, "native", x.dtype)).eps if eps is None else eps
+    y = x * torch.rsqrt((x * x).mean(tuple(range(x.dim() - len(shape), x.dim())), True) + tiny)
+    return y if w is None else y * w
+
+
+def draw_rms(d):
+    x = d.x(d.shape((1, 4), least=1))
+    shape = list(x.shape[d.int(0, x.dim() - 1):])
+    return (x, shape) + ((d.x(shape),) if d.bool() else ()) + (({"eps": 0.01},) if d.bool() else ())
+
+
+row("rms_norm", rms_norm, draw_rms)
+
+
 # ---- losses ----
 def reduction(d, **options):
     return dict(options, reduction=d.choice("mean", "sum", "none"))
