@@ -95,14 +95,19 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
   return took;
 }
 
-/* A list of tensors lives in a block of Lua's, so that an error frees it. */
-static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i) {
-  if (!lua_istable(L, i)) wrong(L, p, param, "a list of tensors", i);
-  int n = (int)lua_rawlen(L, i);
-  check_list(L, p, param, i);
+/* A list of tensors lives in a block of Lua's, so that an error frees it; variadic: all values
+ * from i up to `last` may stand for it. Returns how many values it took. */
+static int read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i,
+                     int last) {
+  bool table = lua_istable(L, i);
+  if (!table && !(param->variadic && lua_isuserdata(L, i)))
+    wrong(L, p, param, "a list of tensors", i);
+  int n = table ? (int)lua_rawlen(L, i) : last - i + 1;
+  if (table) check_list(L, p, param, i);
   al_tensor **v = lua_newuserdata(L, (size_t)(n + 1) * sizeof *v); /* stays on the stack */
   for (int k = 0; k < n; k++) {
-    lua_rawgeti(L, i, k + 1);
+    if (table) lua_rawgeti(L, i, k + 1);
+    else lua_pushvalue(L, i + k);
     v[k] = al_to_tensor(L, STATE(L), -1);
     if (!v[k])
       al_raise(L, STATE(L), "%s: %s[%d] must be a tensor, got %s", p->name, param->name, k + 1,
@@ -111,6 +116,7 @@ static void read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a,
   }
   a->ts.v = v;
   a->ts.n = n;
+  return table ? 1 : n;
 }
 
 static void read_tensor(lua_State *L, parsed *p, int k, int i) {
@@ -149,7 +155,7 @@ static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
   a->given = true;
   switch (param->kind) {
   case AL_K_TENSOR: read_tensor(L, p, k, i); break;
-  case AL_K_TENSORS: read_list(L, p, param, a, i); break;
+  case AL_K_TENSORS: return read_list(L, p, param, a, i, last);
   case AL_K_INT:
     if (!is_integer(L, i, &a->i)) wrong(L, p, param, "an integer", i);
     break;
@@ -161,7 +167,10 @@ static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
     if (!lua_isboolean(L, i)) wrong(L, p, param, "true or false", i);
     a->b = lua_toboolean(L, i);
     break;
-  case AL_K_STR: a->s = read_text(L, p, param, "a string", i); break;
+  case AL_K_STR:
+    lua_tostring(L, i); /* a number becomes its text: ord = 1 or "fro" */
+    a->s = read_text(L, p, param, "a string", i);
+    break;
   case AL_K_INTS:
   case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
   case AL_K_DIM: a->i = read_dim(L, p, param, i); break;

@@ -124,32 +124,36 @@ static bool is_vectors(int na, const int64_t *a, int nb, const int64_t *b) {
   return nb == 1 || (nb == na - 1 && !memcmp(a, b, (size_t)nb * sizeof *a));
 }
 
-/* a and b of one dtype, stacked alike by broadcasting, b's vectors as one column each. */
-static int align(al_tensor **a, al_tensor **b, bool left, bool *vectors) {
+int al_share_lead(al_tensor **a, al_tensor **b) {
   al_tensor *lead[2];
   int64_t shape[AL_MAX_DIMS];
   int n;
+  for (int k = 0; k < 2; k++) { /* the leading dims, as tensors of their own */
+    al_tensor *t = k ? *b : *a;
+    lead[k] = al_alias(t, t->ndim - 2, t->shape, t->stride, t->offset);
+  }
+  if (!lead[0] || !lead[1] || al_broadcast(2, lead, &n, shape)) return -1;
+  for (int k = 0; k < 2; k++) {
+    al_tensor **t = k ? b : a;
+    memcpy(shape + n, (*t)->shape + (*t)->ndim - 2, 2 * sizeof *shape);
+    if (!(*t = al_expand(*t, shape, n + 2))) return -1;
+  }
+  return 0;
+}
+
+/* a and b of one dtype, stacked alike by broadcasting, b's vectors as one column each. */
+static int align(al_tensor **a, al_tensor **b, bool left, bool *vectors) {
   al_dtype d = al_promote(2, (al_tensor *[]){*a, *b});
   if (al_check_matrix(*a, "a", true)) return -1;
   *vectors = left && is_vectors((*a)->ndim, (*a)->shape, (*b)->ndim, (*b)->shape);
   *b = al_to(*vectors ? al_unsqueeze(*b, -1) : *b, d);
   *a = al_to(*a, d);
   if (!*a || !*b || al_check_matrix(*b, "b", false)) return -1;
-  const int64_t *sa = (*a)->shape + (*a)->ndim - 2, *sb = (*b)->shape + (*b)->ndim - 2;
-  if (sb[!left] != *sa)
-    return al_fail("a is %lldx%lld, b has %lld %s", (long long)*sa, (long long)*sa,
-                   (long long)sb[!left], left ? "rows" : "columns");
-  for (int k = 0; k < 2; k++) { /* the leading dims, as tensors without entries to copy */
-    al_tensor *t = k ? *b : *a;
-    lead[k] = al_alias(t, t->ndim - 2, t->shape, t->stride, t->offset);
-  }
-  int64_t rows = sb[0], cols = sb[1], order = *sa;
-  if (!lead[0] || !lead[1] || al_broadcast(2, lead, &n, shape)) return -1;
-  shape[n] = rows, shape[n + 1] = cols;
-  *b = al_expand(*b, shape, n + 2);
-  shape[n] = shape[n + 1] = order;
-  *a = al_expand(*a, shape, n + 2);
-  return *a && *b ? 0 : -1;
+  int64_t n = (*a)->shape[(*a)->ndim - 1], have = (*b)->shape[(*b)->ndim - (left ? 2 : 1)];
+  if (have != n)
+    return al_fail("a is %lldx%lld, b has %lld %s", (long long)n, (long long)n, (long long)have,
+                   left ? "rows" : "columns");
+  return al_share_lead(a, b);
 }
 
 /* The solution of a x = b, or of x a = b: then b's rows are what LAPACK calls columns. */

@@ -10,6 +10,8 @@ extern al_op al_op_solve, al_op_inv, al_op_solve_triangular, al_op_svd, al_op_sv
 /* x as dtype float32 or float64 with two dims at least, both equal when `square`; -1 and an
  * error otherwise. */
 int al_check_matrix(const al_tensor *x, const char *name, bool square);
+/* Expands the dims before the last two, of both, to what they broadcast to. */
+int al_share_lead(al_tensor **a, al_tensor **b);
 /* An n x n matrix of x's dtype: these values below, on and above the diagonal. */
 al_tensor *al_pattern(const al_tensor *x, int64_t n, double below, double on, double above);
 /* A routine of LAPACK: name[0] works on float32, name[1] on float64; the sizes at the end are

@@ -212,9 +212,10 @@ static al_tensor *multiply(al_tensor *x, al_tensor *y) {
   if (!al_is_float(q.dtype)) return integer_product(x, y, n + 2, shape, (al_dtype)q.dtype);
   al_tensor *z = q.k == 0 ? al_zeros((al_dtype)q.dtype, n + 2, shape)
                           : al_empty((al_dtype)q.dtype, n + 2, shape);
+  if (!z || q.k == 0 || al_numel(z) == 0) return z;
   x = storable(x, (al_dtype)q.dtype, &q.a);
   y = storable(y, (al_dtype)q.dtype, &q.b);
-  if (!z || !x || !y || q.k == 0) return x && y ? z : NULL;
+  if (!x || !y) return NULL;
   q.c = (mat){al_data(z), q.n, false};
   q.sc = q.m * q.n;
   if (ny == 0 && !q.a.t && al_is_contiguous(x)) { /* one tall product */

@@ -199,3 +199,137 @@ describe("stacks", function()
     al.threads(former)
   end)
 end)
+
+describe("einsum", function()
+  local a, b = matrix { { 1, 2 }, { 3, 4 } }, matrix { { 5, 6 }, { 7, 8 } }
+  it("sums products over named dims", function()
+    near({ { 19, 22 }, { 43, 50 } }, al.einsum("ij,jk->ik", a, b))
+    near({ { 19, 22 }, { 43, 50 } }, al.einsum(" i j , j k ", { a, b }))
+    near({ { 19, 43 }, { 22, 50 } }, al.einsum("ij,jk->ki", a, b))
+    near({ 1, 4 }, al.einsum("ii->i", a))
+    assert.equal(5, al.einsum("ii", a):item())
+    assert.equal(70, al.einsum("ij,ij->", a, b):item())
+    near({ { 1, 3 }, { 2, 4 } }, al.einsum("ba", a))
+    near({ 3, 7 }, al.einsum("...i->...", a))
+    near(al.stack { a:matmul(b), b:matmul(b) }, al.einsum("...ij,jk->...ik", al.stack { a, b }, b))
+    near({ 17 * 3, 39 * 3 }, al.einsum("ij,j,k->i", a, matrix { 5, 6 }, al.ones({ 3 }, double)))
+    near({ 3, 12 }, al.einsum("i,ij->j", al.ones({ 1 }, double), matrix { { 1, 5 }, { 2, 7 } }))
+    assert.same({ { 19, 22 }, { 43, 50 } }, al.einsum("ij,jk", a:to "int64", b:to "int64"):totable())
+    assert.same({ 2, 0 }, al.einsum("ij,jk", al.ones(2, 3), al.ones(3, 0)).shape)
+    near(al.zeros({ 2, 2 }, double), al.einsum("ij,jk", al.ones({ 2, 0 }, double), al.ones({ 0, 2 }, double)))
+  end)
+
+  it("never hands out an operand itself", function()
+    local y = al.einsum("ij->ij", a)
+    assert.is_false(rawequal(a, y))
+    local z = a:clone():requires_grad_() * 1
+    assert.is_false(rawequal(z, al.einsum("ij->ij", z)))
+  end)
+
+  it("names what is wrong with an equation", function()
+    local cases = {
+      ["operand 1 has 2 dims, the equation names 3"] = { "ijk->i", a },
+      ["the equation does not name 2 operands"] = { "ij->i", a, b },
+      ["a label stands for sizes 2 and 3"] = { "ij,jk", a, al.ones(3, 2) },
+      ["operand 1 has sizes 2 and 3 under one label"] = { "ii", al.ones(2, 3) },
+      ["in no operand"] = { "ij->k", a },
+      ["stands there twice"] = { "ij->ii", a },
+      ["\"1\" in the equation is no label"] = { "i1->i", a },
+      ["takes 1 to 16 operands, got 0"] = { "ij" },
+      ["xs%[2%] must be a tensor, got number"] = { "ij,j", a, 3 },
+    }
+    for message, args in pairs(cases) do
+      assert.error_matches(function() al.einsum((table.unpack or unpack)(args)) end, message)
+    end
+  end)
+
+  it("has tensordot, kron, cross and trace for relatives", function()
+    near({ { 19, 22 }, { 43, 50 } }, a:tensordot(b, 1))
+    assert.equal(70, a:tensordot(b):item())
+    near({ { 19, 43 }, { 22, 50 } }, b:tensordot(a, { dims_x = { 1 }, dims_y = { 2 } }))
+    near({ { 5, 6, 10, 12 }, { 7, 8, 14, 16 } }, matrix { { 1, 2 } }:kron(b))
+    near({ 0, 0, 1 }, matrix { 1, 0, 0 }:cross(matrix { 0, 1, 0 }))
+    assert.equal(5, a:trace():item())
+    assert.error_matches(function() a:tensordot(al.ones(3, 2), 1) end, "dim 2 of x has size 2, dim 1 of y 3")
+  end)
+end)
+
+describe("cdist", function()
+  local x, y = matrix { { 0, 0 }, { 3, 4 } }, matrix { { 0, 0 }, { 6, 8 }, { 0, 1 } }
+  it("gives every pair's distance", function()
+    near({ { 0, 10, 1 }, { 5, 5, math.sqrt(18) } }, x:cdist(y))
+    near({ { 0, 14, 1 }, { 7, 7, 6 } }, x:cdist(y, 1))
+    near({ { 0, 8, 1 }, { 4, 4, 3 } }, x:cdist(y, math.huge))
+    near({ { 0, 2, 1 }, { 2, 2, 2 } }, x:cdist(y, 0))
+    near({ { 728 ^ (1 / 3) } }, x[{ { 1, 1 } }]:cdist(y[{ { 2, 2 } }], 3), 1e-11)
+    assert.same({ 4, 2, 3 }, al.ones(4, 2, 5):cdist(al.ones(3, 5)).shape)
+    assert.same({ 2, 0 }, al.ones(2, 5):cdist(al.ones(0, 5)).shape)
+    near({ { 0 } }, al.ones({ 1, 0 }, double):cdist(al.ones({ 1, 0 }, double)))
+  end)
+
+  it("does not cancel far from the origin", function()
+    local far = al.tensor { { 10000, 10000 } }
+    assert.equal(0.0009765625, far:cdist(al.tensor { { 10000.0009765625, 10000 } }):item())
+  end)
+
+  it("has a gradient of 0 at distance 0", function()
+    for _, p in ipairs { 1, 1.5, 2, 3, math.huge } do
+      local z = matrix { { 1, 2 } }:requires_grad_()
+      z:cdist(matrix { { 1, 2 } }, p):sum():backward()
+      near({ { 0, 0 } }, z.grad)
+    end
+    local z = matrix { { 3, 4 } }:requires_grad_()
+    z:cdist(matrix { { 0, 0 } }):sum():backward()
+    near({ { 0.6, 0.8 } }, z.grad)
+  end)
+end)
+
+describe("norms, ranks, least squares", function()
+  local a = matrix { { 3, 0 }, { 0, -4 } }
+  it("matrix_norm", function()
+    local want = { fro = 5, nuc = 7, [1] = 4, [-1] = 3, [2] = 4, [-2] = 3, [math.huge] = 4, [-math.huge] = 3 }
+    for ord, v in pairs(want) do near(matrix(v), a:matrix_norm(ord)) end
+    local b = matrix { { 1, -2 }, { 3, 4 } }
+    assert.same({ 6, 4, 7, 3 }, {
+      b:matrix_norm(1):item(), b:matrix_norm(-1):item(), b:matrix_norm(math.huge):item(), b:matrix_norm(-math.huge):item(),
+    })
+    assert.same({ 1, 3, 1 }, al.ones(2, 3, 4):matrix_norm("nuc", { 1, 3 }, true).shape)
+    assert.error_matches(function() a:matrix_norm(3) end, 'ord "3" is unknown')
+    assert.error_matches(function() a:matrix_norm("fro", { 1 }) end, "dims names 1 dims")
+    assert.equal(0, al.zeros(0, 3):matrix_norm("nuc"):item())
+  end)
+
+  it("pinv and matrix_rank", function()
+    local b = matrix { { 1, 2 }, { 2, 4 }, { 0, 0 } } -- u s v^T with u = (1 2 0), v = (1 2)
+    near(b:t() / 25, b:pinv())
+    assert.equal(1, b:matrix_rank():item())
+    assert.equal(2, a:matrix_rank():item())
+    assert.equal(1, a:matrix_rank({ atol = 3.5 }):item())
+    assert.equal(0, a:matrix_rank({ rtol = 1 }):item())
+    near({ { 0, 0 }, { 0, -0.25 } }, a:pinv { atol = 3.5 })
+    assert.same({ 3, 0 }, al.zeros(0, 3):pinv().shape)
+    assert.equal(0, al.zeros(0, 3):matrix_rank():item())
+  end)
+
+  it("lstsq fits a line", function()
+    local t = matrix { { 1, 0 }, { 1, 1 }, { 1, 2 } }
+    local x, residual, rank = t:lstsq(matrix { 1, 2, 4 }) -- 5/6 + 3/2 t
+    near({ 5 / 6, 1.5 }, x)
+    near(matrix(1 / 6), residual)
+    assert.equal(2, rank:item())
+    x, residual, rank = t:t():lstsq(matrix { { 1 }, { 0 } }) -- of all solutions the shortest
+    near({ { 5 / 6 }, { 1 / 3 }, { -1 / 6 } }, x)
+    assert.same({ 0, 2 }, { residual:numel(), rank:item() })
+  end)
+
+  it("matrix_power and cholesky_solve", function()
+    local f = matrix { { 1, 1 }, { 1, 0 } } -- Fibonacci's numbers
+    near({ { 89, 55 }, { 55, 34 } }, f:matrix_power(10))
+    near({ { 0, 1 }, { 1, -1 } }, f:matrix_power(-1))
+    near(al.eye(2, double), f:matrix_power(0))
+    local m, b = matrix { { 4, 2 }, { 2, 10 } }, matrix { { 8 }, { 22 } }
+    near(m:solve(b), al.cholesky_solve(b, m:cholesky()))
+    near(m:solve(b), al.cholesky_solve(b, m:cholesky { upper = true }, { upper = true }))
+    near({ { 3 } }, al.addmm(matrix { { al.nan } }, matrix { { 1 } }, matrix { { 3 } }, { beta = 0 }))
+  end)
+end)

@@ -102,3 +102,113 @@ def for_qr(d):
 
 
 row("qr", qr, for_qr)
+
+
+# ---- products ----
+
+EQUATIONS = ("ij,jk->ik", "ij,jk", "ij,kj", "bij,bjk->bik", "ii", "ii->i", "iji,jk->k", "ij->ji", "i,j->ji",
+             "ij,ij", "ij,ij->", "i,i,i->i", "ab,bc,cd->ad", "bnhd,bmhd->bhnm", "ijk->", "aab,bc->ca",
+             "...i,...i->...", "i...,ij->...j", "...ij,...jk->...ik", "...ab->...ba", "aB,Ba->B", "ab...,b...->a...")
+
+
+def einsum(d):
+    equation = d.choice(*EQUATIONS)
+    size = {c: d.int(1, 4) for c in "ijkabcdnmhB"}
+    dots = d.shape(0, 2, 3)
+    operands = []
+    for text in equation.split("->")[0].split(","):
+        shape = []
+        for c in text.replace("...", "."):
+            shape += [v if d.bool() else 1 for v in dots] if c == "." else [size[c]]
+        operands.append(d.x(shape))
+    return [equation] + (operands if d.bool() else [operands])
+
+
+def tensordot(d):
+    inner = d.shape(0, 3, 3)
+    n = len(inner)
+    x, y = d.x(d.shape(0, 2, 3) + inner), d.x(inner + d.shape(0, 2, 3))
+    if d.bool():
+        return x, y, n
+    from peer import Dim
+    at = list(range(n))
+    d.rng.shuffle(at)
+    lead = x.dim() - n
+    return x, y, dict(dims_x=[Dim(lead + i) for i in at], dims_y=[Dim(i) for i in at])
+
+
+def kron(d):
+    return d.x(d.shape(0, 3, 3)), d.x(d.shape(0, 3, 3))
+
+
+def cross(d):
+    x, y = d.broadcast(least=1, lo=0, hi=3, size=3)
+    at = d.int(0, min(len(x), len(y)))
+    from peer import Dim
+    return (d.x(x[:len(x) - at] + [3] + x[len(x) - at:]), d.x(y[:len(y) - at] + [3] + y[len(y) - at:]),
+            Dim(-1 - at))
+
+
+def product(d, batch=False):
+    b, n, m, k = ([d.int(1, 3)] if batch else []), d.int(1, 4), d.int(1, 4), d.int(1, 4)
+    out = [n, k][d.int(0, 1):]
+    return d.x(out), d.x(b + [n, m]), d.x(b + [m, k]), dict(beta=d.choice(0, 1, 0.5), alpha=d.choice(1, 2))
+
+
+row("einsum", torch.einsum, einsum, n=60)
+row("tensordot", lambda x, y, dims=2, dims_x=None, dims_y=None: torch.tensordot(
+    x, y, dims if dims_x is None else (dims_x, dims_y)), tensordot, n=30)
+row("kron", torch.kron, kron)
+row("cross", lambda x, y, dim: L.cross(*torch.broadcast_tensors(x, y), dim=dim), cross)
+row("trace", lambda x: x.diagonal().sum(), lambda d: d.x(d.shape(2, 2)))
+row("addmm", lambda x, a, b, beta, alpha: torch.addmm(x, a, b, beta=beta, alpha=alpha), product)
+row("addbmm", lambda x, a, b, beta, alpha: torch.addbmm(x, a, b, beta=beta, alpha=alpha),
+    lambda d: product(d, True))
+
+# ---- made of factorisations ----
+
+
+def norm(d):
+    x = spread(d)
+    options = dict(keepdim=d.bool())
+    if d.bool():
+        x = spread(d, shape=[])
+        k = x.dim()
+        from peer import Dim
+        return d.float(x.mT.clone()), d.choice("fro", "nuc", 1, -1, 2, -2), [Dim(1), Dim(0 - k)], options
+    return x, d.choice("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")), options
+
+
+def fit(d):
+    a = spread(d)
+    return a, d.x(list(a.shape[:-1]) + [d.int(1, 3)])
+
+
+def lstsq(a, b):
+    x = L.pinv(a) @ b
+    more = a.shape[-2] > a.shape[-1]
+    return x, ((a @ x - b) ** 2).sum(-2) if more else a.new_empty(0), torch.full(a.shape[:-2], min(a.shape[-2:]))
+
+
+def low_rank(d):
+    x = spread(d, m=4, n=5, shape=[2])
+    u, s, v = L.svd(x, full_matrices=False)
+    s = torch.where(s > d.int(0, 3) + 0.5, s, torch.zeros(()))
+    return d.float(u * s.unsqueeze(-2) @ v)
+
+
+def distances(d):
+    batch, k = d.shape(0, 2, 3), d.int(1, 6)
+    p = d.choice(2, 2, 1, 0, float("inf"), 3, 1.5)
+    x, y = d.x(batch + [d.int(1, 5), k]), d.x(batch + [d.int(1, 5), k])
+    return x, y, p
+
+
+row("matrix_norm", lambda x, ord, dims=(-2, -1), keepdim=False: L.matrix_norm(x, ord, tuple(dims), keepdim), norm, n=40)
+row("matrix_power", L.matrix_power, lambda d: (square(d, n=d.int(1, 3)), d.int(-2, 4)))
+row("pinv", L.pinv, spread)
+row("lstsq", lstsq, fit)
+row("matrix_rank", L.matrix_rank, lambda d: (low_rank(d), dict(atol=1e-3, rtol=0.0)))
+row("cholesky_solve", lambda b, l: torch.cholesky_solve(b, l.tril()), lambda d: (
+    l := d.float(L.cholesky(definite(d).detach())), d.x(list(l.shape[:-1]) + [d.int(1, 3)]))[::-1])
+row("cdist", torch.cdist, distances, n=40)
