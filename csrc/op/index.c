@@ -263,7 +263,7 @@ static int index_put_grad(al_back *b) {
 }
 
 AL_OP(index_put, .sig = "x:T dim:dim index:T value:N -> T", .save = "index",
-      .flags = AL_F_INPLACE,
+      .alias = "index_copy index_fill", .flags = AL_F_INPLACE,
       .doc = "x with the entries `index` of dim replaced by value (broadcast). Positions "
              "should not repeat.",
       .forward = index_put_forward, .grad = index_put_grad,

@@ -216,9 +216,9 @@ static int transpose_grad(al_back *b) {
   return al_grad1(b, al_transpose(b->g[0], b->a[1].i, b->a[2].i));
 }
 
-AL_OP(transpose, .sig = "x:T dim1:dim dim2:dim -> T", .alias = "swapaxes", .flags = AL_F_VIEW,
-      .doc = "Swaps two dims.", .forward = transpose_forward, .grad = transpose_grad,
-      .sample = "{r(2,3,4), 1, 3}, {r(2,3), -1, -2}");
+AL_OP(transpose, .sig = "x:T dim1:dim dim2:dim -> T", .alias = "swapaxes swapdims",
+      .flags = AL_F_VIEW, .doc = "Swaps two dims.", .forward = transpose_forward,
+      .grad = transpose_grad, .sample = "{r(2,3,4), 1, 3}, {r(2,3), -1, -2}");
 
 static int t_forward(al_call *c) {
   if (ARG_T(0)->ndim > 2)

@@ -103,7 +103,20 @@ end
 function methods.chunk(t, n, dim)
   return methods.split(t, math.max(1, math.ceil(t:size(dim or 1) / n)), dim)
 end
-al.split, al.chunk = methods.split, methods.chunk
+
+--- A list of the entries of dim, that dim gone.
+function methods.unbind(t, dim)
+  local parts = {}
+  for i = 1, t:size(dim or 1) do parts[i] = ops.select(t, dim or 1, i) end
+  return parts
+end
+al.split, al.chunk, al.unbind = methods.split, methods.chunk, methods.unbind
+
+--- Whether all of x is close to y, as a Lua boolean: options and meaning of isclose.
+function methods.allclose(t, ...)
+  return ops.all(ops.isclose(t, ...)):item()
+end
+al.allclose = methods.allclose
 
 -- ---- printing -------------------------------------------------------------------------------
 -- Entries shown at each end, elements from which to shorten, columns.

@@ -70,9 +70,9 @@ class Draw:
         return value if self.rng.random() < p else other
 
     # shapes and dims
-    def shape(self, nd=(0, 4), size=6, least=None):
+    def shape(self, nd=(0, 4), most=None, size=6, least=None):
         """nd = (least, most) dims; sizes 1 .. size, now and then 0 unless `least` says otherwise."""
-        n = self.rng.randint(*nd)
+        n = self.rng.randint(*((nd, most) if most is not None else nd))
         s = [self.rng.randint(least or 1, size) for _ in range(n)]
         if n and least is None and self.rng.random() < 0.05:
             s[self.rng.randrange(n)] = 0

@@ -63,7 +63,7 @@ reduction("logsumexp", over(torch.logsumexp), full)
 
 def spread(d):
     """Dims of two or more, so that a variance exists."""
-    return d.float(d.values(d.shape((1, 4), least=2), -2, 2))
+    return d.float(d.values(d.shape((1, 4), least=2), -1, 3))
 
 
 def moments(d):
