@@ -32,8 +32,13 @@ end
 local al = {}
 package.loaded["albedo"] = al
 
+-- not for scripts: what the parts in Lua are made of
+local inner = { graph_now = true, set_hook = true, system = true }
 for name, f in pairs(native) do
-  if type(f) == "function" then al[name] = f end
+  if type(f) == "function" and not inner[name] and not name:find "^fn_"
+    and not name:find "^watch" then
+    al[name] = f
+  end
 end
 al.native = native
 
@@ -113,7 +118,7 @@ local parts = {
 -- Functions that live in a part, under the names scripts use.
 local homes = {
   save = "io", load = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
-  help = "help", apropos = "help",
+  help = "help", apropos = "help", ops = "help",
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
   check = "watch", profile = "watch",

@@ -417,8 +417,8 @@ end
 
 -- Errors name the module they arose in: the binding looks for `call` on the stack and asks for
 -- the module's path.
-al.set_hook("call", call)
-al.set_hook("path", function(module) return module:path() end)
+al.native.set_hook("call", call)
+al.native.set_hook("path", function(module) return module:path() end)
 
 return {
   Module = Module,
