@@ -1,11 +1,11 @@
---- al.classical: methods without learning, the baselines of the experiments.
+--- al.classical: methods without networks, the baselines of the experiments; a file each.
 
 local classical = {}
-local parts = { copymove = "albedo.classical.copymove" }
+local parts = { copymove = true, pca = true, kmeans = true, logistic = true }
 
 return setmetatable(classical, { __index = function(t, name)
   if not parts[name] then return nil end
-  local part = require(parts[name])
+  local part = require("albedo.classical." .. name)
   rawset(t, name, part)
   return part
 end })
