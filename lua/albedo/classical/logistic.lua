@@ -7,8 +7,8 @@
 --
 -- Minimises the summed cross-entropy + l2 / 2 |weights|^2, the bias free, by Newton's method
 -- in float64, halving steps that do not descend; m.converged says whether the gradient came
--- below tolerance * n. Two classes share one vector, their weights being its halves, w / 2 and -w / 2:
--- then the penalty is l2 / 2 |w|^2.
+-- below tolerance * n. The weights of two classes are -w / 2 and w / 2 of one vector w, and the
+-- penalty is l2 / 2 |w|^2.
 -- Options: l2 = 1, classes = the largest label, iterations = 100, tolerance = 1e-8.
 
 local al = require "albedo"

@@ -1,7 +1,7 @@
 """Linear algebra: well-conditioned matrices, so that float32 can be held to 1e-5."""
 import torch
 
-from peer import row
+from peer import Dim, row
 
 L = torch.linalg
 
@@ -130,7 +130,6 @@ def tensordot(d):
     x, y = d.x(d.shape(0, 2, 3) + inner), d.x(inner + d.shape(0, 2, 3))
     if d.bool():
         return x, y, n
-    from peer import Dim
     at = list(range(n))
     d.rng.shuffle(at)
     lead = x.dim() - n
@@ -144,7 +143,6 @@ def kron(d):
 def cross(d):
     x, y = d.broadcast(least=1, lo=0, hi=3, size=3)
     at = d.int(0, min(len(x), len(y)))
-    from peer import Dim
     return (d.x(x[:len(x) - at] + [3] + x[len(x) - at:]), d.x(y[:len(y) - at] + [3] + y[len(y) - at:]),
             Dim(-1 - at))
 
@@ -174,8 +172,7 @@ def norm(d):
     if d.bool():
         x = spread(d, shape=[])
         k = x.dim()
-        from peer import Dim
-        return d.float(x.mT.clone()), d.choice("fro", "nuc", 1, -1, 2, -2), [Dim(1), Dim(0 - k)], options
+            return d.float(x.mT.clone()), d.choice("fro", "nuc", 1, -1, 2, -2), [Dim(1), Dim(0 - k)], options
     return x, d.choice("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")), options
 
 
