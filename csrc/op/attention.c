@@ -1,15 +1,15 @@
 /* attention.c: scaled dot-product attention, softmax(q k^T scale + mask) v (Vaswani et al.
  * 2017, arXiv:1706.03762).
  *
- * The matrix of weights is made in parts of at most PART elements, some stacks or some rows of
- * one stack at a time, and made again for the gradient: nothing of its size is kept. */
+ * The matrix of weights is made in parts of about PART elements, some rows of some stacks at a
+ * time, and made again for the gradient: nothing of its size is kept. */
 #include "../grad/through.h"
 #include "op.h"
 #include <math.h>
 #include <string.h>
 
-extern al_op al_op_attention, al_op_dropout, al_op_masked_fill;
-enum { PART = 1 << 18 };
+extern al_op al_op_attention, al_op_dropout;
+enum { PART = 1 << 19 };
 
 /* true where query `row` + i may attend to key j <= row + i: (rows, keys) */
 static al_tensor *lower(int64_t row, int64_t rows, int64_t keys) {
@@ -54,9 +54,9 @@ static bool next_part(part *p, const al_tensor *q, int64_t keys, bool causal) {
   int64_t b = q->shape[0], l = q->shape[1], all = keys ? keys : 1;
   if (p->stacks && (p->row += p->rows) >= l) p->stack += p->stacks, p->row = 0;
   if (p->stack >= b || l == 0) return false;
-  p->stacks = PART / (l * all) ? PART / (l * all) : 1;
-  p->rows = p->stacks > 1 ? l : PART / all > 16 ? PART / all : 16;
+  p->stacks = PART / (l * all) > 8 ? PART / (l * all) : 8; /* a stack a task */
   if (p->stacks > b - p->stack) p->stacks = b - p->stack;
+  p->rows = PART / (p->stacks * all) > 16 ? PART / (p->stacks * all) : 16;
   if (p->rows > l - p->row) p->rows = l - p->row;
   p->keys = causal && p->row + p->rows < keys ? p->row + p->rows : keys;
   return true;
