@@ -53,7 +53,7 @@ def as_matrix(fn):
     """fn for vectors too, which PyTorch 1.13's solve_triangular does not take."""
     def run(a, b, **opts):
         vector = opts.get("left", True) and (b.dim() == 1 or b.shape == a.shape[:-1])
-        y = fn(a, b.unsqueeze(-1) if vector else b, **opts)
+        y = fn(a, b.expand(a.shape[:-1]).unsqueeze(-1) if vector else b, **opts)
         return y.squeeze(-1) if vector else y
     return run
 
@@ -141,7 +141,7 @@ def kron(d):
 
 
 def cross(d):
-    x, y = d.broadcast(least=1, lo=0, hi=3, size=3)
+    x, y = d.broadcast(nd=(0, 3), least=1, size=3)
     at = d.int(0, min(len(x), len(y)))
     return (d.x(x[:len(x) - at] + [3] + x[len(x) - at:]), d.x(y[:len(y) - at] + [3] + y[len(y) - at:]),
             Dim(-1 - at))
@@ -171,8 +171,7 @@ def norm(d):
     options = dict(keepdim=d.bool())
     if d.bool():
         x = spread(d, shape=[])
-        k = x.dim()
-            return d.float(x.mT.clone()), d.choice("fro", "nuc", 1, -1, 2, -2), [Dim(1), Dim(0 - k)], options
+        return x, d.choice("fro", "nuc", 1, -1, 2, -2), [Dim(1), Dim(-2)], options
     return x, d.choice("fro", "nuc", 1, -1, 2, -2, float("inf"), float("-inf")), options
 
 
