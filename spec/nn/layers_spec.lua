@@ -193,6 +193,8 @@ describe("layers", function()
       nn.BCELoss()(scores:sigmoid(), scores:gt(0):to "float32"):item())
     assert.equal(al.triplet_margin_loss(scores, scores + 1, scores - 2, { swap = true }):item(),
       nn.TripletMarginLoss { swap = true }(scores, scores + 1, scores - 2):item())
+    assert.same({ 4 }, nn.CosineSimilarity(2)(scores, scores).shape)
+    assert.same({ 4, 1 }, nn.PairwiseDistance(1, 1e-6, true)(scores, scores).shape)
     assert.equal(al.mse_loss(scores, scores + 1):item(),
       nn.MSELoss()(scores, scores + 1):item())
   end)

@@ -1,18 +1,8 @@
 -- Modules with PyTorch's own weights: the state dicts load as they are, outputs and gradients agree.
 local al = require "albedo"
 
-local function chunk()
-  for _, python in ipairs { "python3", "/usr/bin/python3" } do
-    local pipe = io.popen(python .. " spec/support/torch_modules.py 2>/dev/null")
-    local text = pipe:read "*a"
-    pipe:close()
-    if text:find "return c end" then return assert((loadstring or load)(text))() end
-  end
-end
-
-local function tensor(values, shape, dtype)
-  return al.tensor(values, { dtype = dtype }):reshape(shape)
-end
+package.path = "./spec/?.lua;" .. package.path
+local torch = require "support.torch"
 
 local function agree(got, want, what)
   assert.same(want.shape, got.shape, what)
@@ -38,13 +28,13 @@ local function check(c)
 end
 
 describe("PyTorch's weights", function()
-  local make = chunk()
+  local make = torch.run "torch_modules"
   if not make then
     pending "give the same outputs and gradients (no torch for Python here)"
     return
   end
   it("give the same outputs and gradients", function()
-    local cases = make(tensor, al.nn)
+    local cases = make(torch.tensor, al.nn)
     assert.is_true(#cases > 10)
     for _, c in ipairs(cases) do check(c) end
   end)

@@ -1,18 +1,8 @@
 -- Values and gradients of the structured ops against PyTorch, where Debian's is installed.
 local al = require "albedo"
 
-local function chunk()
-  for _, python in ipairs { "python3", "/usr/bin/python3" } do
-    local pipe = io.popen(python .. " spec/support/torch_cases.py 2>/dev/null")
-    local text = pipe:read "*a"
-    pipe:close()
-    if text:find "return c end" then return assert((loadstring or load)(text))() end
-  end
-end
-
-local function tensor(values, shape, dtype)
-  return al.tensor(values, { dtype = dtype }):reshape(shape)
-end
+package.path = "./spec/?.lua;" .. package.path
+local torch = require "support.torch"
 
 -- Largest difference, over one plus the largest value.
 local function off(a, b)
@@ -43,13 +33,13 @@ local function check(c)
 end
 
 describe("PyTorch", function()
-  local make = chunk()
+  local make = torch.run "torch_cases"
   if not make then
     pending "gives the same values and gradients (no torch for Python here)"
     return
   end
   it("gives the same values and gradients", function()
-    local cases = make(tensor)
+    local cases = make(torch.tensor)
     assert.is_true(#cases > 100)
     for _, c in ipairs(cases) do al.scope(check, c) end
   end)

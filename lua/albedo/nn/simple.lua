@@ -81,6 +81,16 @@ function Fn:init(fn, label) self.fn, self.label = fn, label end
 function Fn:forward(...) return self.fn(...) end
 function Fn:describe() return self.label or "" end
 
+-- nn.CosineSimilarity(dim, eps)(a, b), nn.PairwiseDistance(p, eps, keepdim)(a, b).
+for name, op in pairs {
+  CosineSimilarity = "cosine_similarity", PairwiseDistance = "pairwise_distance",
+} do
+  local Layer = class(name)
+  layers[name] = Layer
+  function Layer:init(...) self.arguments = { ... } end
+  function Layer:forward(a, b) return al[op](a, b, unpack(self.arguments)) end
+end
+
 -- Losses as layers: nn.CrossEntropyLoss(opts)(scores, labels); the functions take the same
 -- options and arguments.
 for name, op in pairs {
