@@ -52,6 +52,7 @@ class Draw:
         self.gen = torch.Generator().manual_seed(zlib.crc32(seed.encode()))
         self.dtype = self.rng.choice([torch.float32, torch.float64])
         self.grads = True
+        self.k = 0  # the case's number
 
     # plain values
     def choice(self, *options):
@@ -70,9 +71,10 @@ class Draw:
         return value if self.rng.random() < p else other
 
     # shapes and dims
-    def shape(self, nd=(0, 4), most=None, size=6, least=None):
-        """nd = (least, most) dims; sizes 1 .. size, now and then 0 unless `least` says otherwise."""
-        n = self.rng.randint(*((nd, most) if most is not None else nd))
+    def shape(self, lo=0, hi=4, size=6, least=None, nd=None):
+        """lo .. hi dims, or nd = (lo, hi); sizes 1 .. size, now and then 0 unless `least` says otherwise."""
+        lo, hi = nd or (lo if isinstance(lo, tuple) else (lo, hi))
+        n = self.rng.randint(lo, hi)
         s = [self.rng.randint(least or 1, size) for _ in range(n)]
         if n and least is None and self.rng.random() < 0.05:
             s[self.rng.randrange(n)] = 0
@@ -281,6 +283,7 @@ def native_dtypes(r, args, options):
 def case(r, k, seed, blob):
     """One case as a line of Lua."""
     d = Draw("%d/%s/%d" % (seed, r["name"], k))
+    d.k = k
     torch.manual_seed(zlib.crc32(("%d/%s/%d" % (seed, r["name"], k)).encode()))
     drawn = r["draw"](d)
     args = list(drawn) if isinstance(drawn, (tuple, list)) else [drawn]

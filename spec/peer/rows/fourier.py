@@ -14,7 +14,7 @@ def cx(x):
 
 
 def shapes(d, size=9, most=3):
-    s = d.shape((1, most), size, least=1)
+    s = d.shape(1, most, size, least=1)
     if d.int(1, 5) == 1:
         s[-1] = d.choice(16, 31, 97, 127, 210, 1009, 1994, 2187)
     return s
