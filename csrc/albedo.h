@@ -25,7 +25,8 @@
 #define AL_MAX_INTS 32 /* integers in all list parameters of one call */
 #define AL_MAX_EXTRA 4 /* further tensors an op saves for its gradient */
 
-/* In promotion order: the larger of two is what an operation on both computes in. */
+/* In promotion order: the larger of two is what an operation on both computes in. float16 and
+ * bfloat16 are for storage: only ops marked AL_F_HALF take them, and they carry no gradient. */
 typedef enum al_dtype {
   AL_BOOL,
   AL_UINT8,
@@ -33,6 +34,8 @@ typedef enum al_dtype {
   AL_INT64,
   AL_FLOAT32,
   AL_FLOAT64,
+  AL_FLOAT16,
+  AL_BFLOAT16,
   AL_DTYPES
 } al_dtype;
 
@@ -104,7 +107,8 @@ al_tensor *al_dense(
 size_t al_dtype_size(al_dtype d);
 const char *al_dtype_name(al_dtype d);
 int al_dtype_parse(const char *name); /* -1 and an error when unknown */
-static inline bool al_is_float(int d) { return d >= AL_FLOAT32; }
+static inline bool al_is_float(int d) { return d == AL_FLOAT32 || d == AL_FLOAT64; }
+static inline bool al_is_half(int d) { return d >= AL_FLOAT16; }
 al_dtype al_promote(
     int n,
     al_tensor *const *t); /* PyTorch's rule: dims beat 0-dim beat numbers, category first */
@@ -233,7 +237,8 @@ enum {
   AL_F_NODIFF = 4,    /* not differentiable, on purpose */
   AL_F_VIEW = 8,      /* result shares its first argument's storage */
   AL_F_RANDOM = 16,   /* draws random numbers */
-  AL_F_HIDDEN = 32    /* internal (a gradient's kernel): not shown to scripts */
+  AL_F_HIDDEN = 32,   /* internal (a gradient's kernel): not shown to scripts */
+  AL_F_HALF = 64      /* takes float16 and bfloat16, as every view does: it only moves values */
 };
 
 /* One op: everything there is to say of it. Declared through AL_OP(id, ...), see op/op.h. */

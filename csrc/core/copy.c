@@ -43,11 +43,22 @@ CAST_TO(i32, int32_t, TO_I32)
 CAST_TO(i64, int64_t, TO_I64)
 CAST_TO(f32, float, TO_F32)
 CAST_TO(f64, double, TO_F64)
+CAST(f16_to_f32, float, uint16_t, al_from_half)
+CAST(bf16_to_f32, float, uint16_t, al_from_bfloat)
+CAST(f32_to_f16, uint16_t, float, al_to_half)
+CAST(f32_to_bf16, uint16_t, float, al_to_bfloat)
 
 #define ROW(name) \
   { bool_to_##name, u8_to_##name, i32_to_##name, i64_to_##name, f32_to_##name, f64_to_##name }
-static const al_loop casts[AL_DTYPES][AL_DTYPES] = { // [to][from]
+static const al_loop casts[AL_FLOAT16][AL_FLOAT16] = { // [to][from]
     ROW(bool), ROW(u8), ROW(i32), ROW(i64), ROW(f32), ROW(f64)};
+
+// Halves convert to and from float32 only, the others by way of it.
+static al_loop cast_of(int to, int from) {
+  if (al_is_half(from)) return from == AL_FLOAT16 ? f16_to_f32 : bf16_to_f32;
+  if (al_is_half(to)) return to == AL_FLOAT16 ? f32_to_f16 : f32_to_bf16;
+  return casts[to][from];
+}
 
 // ---- the same dtype ----
 
@@ -66,6 +77,8 @@ static void move_rows(int64_t n, char *const *ptr, const int64_t *stride, const 
     MOVE(uint32_t);
   } else if (size == 8) {
     MOVE(uint64_t);
+  } else if (size == 2) {
+    MOVE(uint16_t);
   } else {
     MOVE(uint8_t);
   }
@@ -93,6 +106,7 @@ typedef struct transposed {
       for (int64_t i = 0; i < m; i++) ((T *)(to + j * to_row))[i] = square[i][j];             \
   }
 COPY(uint8_t)
+COPY(uint16_t)
 COPY(uint32_t)
 COPY(uint64_t)
 
@@ -123,6 +137,7 @@ static void copy_tile(char *to, const char *from, int64_t m, int64_t n, int64_t 
   if (size == 4 && m == TILE && n == TILE) copy_tile_4(to, from, to_row, from_col);
   else if (size == 4) copy_tile_uint32_t(to, from, m, n, to_row, from_col);
   else if (size == 8) copy_tile_uint64_t(to, from, m, n, to_row, from_col);
+  else if (size == 2) copy_tile_uint16_t(to, from, m, n, to_row, from_col);
   else copy_tile_uint8_t(to, from, m, n, to_row, from_col);
 }
 
@@ -182,17 +197,20 @@ int al_copy(al_tensor *dst, const al_tensor *src) {
     if (n && c.to != c.from) al_parallel(n, 1 << 18, copy_flat, &c);
     return 0;
   }
-  if (dst->storage == src->storage && dst != src) { // overlapping views: through a copy
+  bool overlap = dst->storage == src->storage && dst != src;
+  bool half = dst->dtype != src->dtype && dst->dtype != AL_FLOAT32 &&
+              src->dtype != AL_FLOAT32 && (al_is_half(dst->dtype) || al_is_half(src->dtype));
+  if (overlap || half) { // through a copy
     al_frame frame;
     al_frame_open(&frame);
-    al_tensor *t = al_empty_like(src, (al_dtype)src->dtype);
+    al_tensor *t = al_empty_like(src, half ? AL_FLOAT32 : (al_dtype)src->dtype);
     int bad = !t || al_copy(t, src) || al_copy(dst, t);
     al_frame_close(&frame);
     return bad ? -1 : 0;
   }
   al_iter it;
   if (al_iter_open(&it, 2, (al_tensor *[]){dst, (al_tensor *)(uintptr_t)src})) return -1;
-  if (dst->dtype != src->dtype) al_iter_run(&it, casts[dst->dtype][src->dtype], NULL);
+  if (dst->dtype != src->dtype) al_iter_run(&it, cast_of(dst->dtype, src->dtype), NULL);
   else if (!copy_transposed(&it, size)) al_iter_run(&it, move_rows, &size);
   return 0;
 }

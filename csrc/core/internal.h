@@ -23,6 +23,12 @@ void al_storage_unref(al_storage *s);
 al_tensor *al_tensor_on(al_storage *s, al_dtype dtype, int ndim, const int64_t *shape,
                         const int64_t *stride, int64_t offset); /* takes a reference of s */
 
+/* The stored halves and float, bit by bit; to them to the nearest, ties to even. */
+float al_from_half(uint16_t h);
+float al_from_bfloat(uint16_t h);
+uint16_t al_to_half(float f);
+uint16_t al_to_bfloat(float f);
+
 /* Everything that belongs to the running thread. */
 typedef struct al_context {
   bool no_grad;

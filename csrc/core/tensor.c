@@ -264,6 +264,8 @@ double al_get(const al_tensor *t, int64_t offset) {
   case AL_INT32: return ((const int32_t *)p)[i];
   case AL_INT64: return (double)((const int64_t *)p)[i];
   case AL_FLOAT32: return (double)((const float *)p)[i];
+  case AL_FLOAT16: return (double)al_from_half(((const uint16_t *)p)[i]);
+  case AL_BFLOAT16: return (double)al_from_bfloat(((const uint16_t *)p)[i]);
   default: return ((const double *)p)[i];
   }
 }
@@ -284,7 +286,8 @@ void al_set_int(al_tensor *t, int64_t offset, int64_t value) {
   case AL_INT32: ((int32_t *)p)[i] = (int32_t)value; break;
   case AL_INT64: ((int64_t *)p)[i] = value; break;
   case AL_FLOAT32: ((float *)p)[i] = (float)value; break;
-  default: ((double *)p)[i] = (double)value; break;
+  case AL_FLOAT64: ((double *)p)[i] = (double)value; break;
+  default: al_set(t, offset, (double)value);
   }
 }
 
@@ -297,6 +300,10 @@ static int64_t to_int(double v) {
 void al_set(al_tensor *t, int64_t offset, double value) {
   if (t->dtype == AL_FLOAT32) ((float *)t->storage->data)[t->offset + offset] = (float)value;
   else if (t->dtype == AL_FLOAT64) ((double *)t->storage->data)[t->offset + offset] = value;
+  else if (t->dtype == AL_FLOAT16)
+    ((uint16_t *)t->storage->data)[t->offset + offset] = al_to_half((float)value);
+  else if (t->dtype == AL_BFLOAT16)
+    ((uint16_t *)t->storage->data)[t->offset + offset] = al_to_bfloat((float)value);
   else if (t->dtype == AL_BOOL) ((bool *)t->storage->data)[t->offset + offset] = value != 0;
   else al_set_int(t, offset, to_int(value));
 }

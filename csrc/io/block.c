@@ -8,8 +8,8 @@
 #error "files are little-endian"
 #endif
 
-/* Stored formats, by safetensors' names: what each becomes. Half floats widen to float32. */
-typedef enum { AS_IS, HALF, BFLOAT, SIGNED8, SIGNED16, UNSIGNED16, UNSIGNED32 } widening;
+/* Stored formats, by safetensors' names: what each becomes. */
+typedef enum { AS_IS, SIGNED8, SIGNED16, UNSIGNED16, UNSIGNED32 } widening;
 static const struct format {
   const char *name;
   int size;
@@ -19,39 +19,15 @@ static const struct format {
     {"F64", 8, AL_FLOAT64, AS_IS},    {"F32", 4, AL_FLOAT32, AS_IS},
     {"I64", 8, AL_INT64, AS_IS},      {"I32", 4, AL_INT32, AS_IS},
     {"U8", 1, AL_UINT8, AS_IS},       {"BOOL", 1, AL_BOOL, AS_IS},
-    {"F16", 2, AL_FLOAT32, HALF},     {"BF16", 2, AL_FLOAT32, BFLOAT},
+    {"F16", 2, AL_FLOAT16, AS_IS},    {"BF16", 2, AL_BFLOAT16, AS_IS},
     {"I8", 1, AL_INT32, SIGNED8},     {"I16", 2, AL_INT32, SIGNED16},
     {"U16", 2, AL_INT32, UNSIGNED16}, {"U32", 4, AL_INT64, UNSIGNED32},
 };
-
-/* IEEE 754 binary16 to binary32, by bits. */
-static float from_half(uint16_t h) {
-  uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = (h >> 10) & 31, fraction = h & 1023,
-           bits;
-  if (exponent == 31) {
-    bits = sign | 0x7f800000u | fraction << 13;
-  } else if (exponent) {
-    bits = sign | (exponent + 112) << 23 | fraction << 13;
-  } else {
-    float tiny = (float)fraction * 0x1p-24f; /* zero and subnormals: exact */
-    memcpy(&bits, &tiny, 4);
-    bits |= sign;
-  }
-  float f;
-  memcpy(&f, &bits, 4);
-  return f;
-}
 
 static void widen(const struct format *f, int64_t n, const void *from, void *to) {
   const uint16_t *u = from;
   switch (f->widen) {
   case AS_IS: memcpy(to, from, (size_t)(n * f->size)); break;
-  case HALF:
-    for (int64_t i = 0; i < n; i++) ((float *)to)[i] = from_half(u[i]);
-    break;
-  case BFLOAT:
-    for (int64_t i = 0; i < n; i++) ((uint32_t *)to)[i] = (uint32_t)u[i] << 16;
-    break;
   case SIGNED8:
     for (int64_t i = 0; i < n; i++) ((int32_t *)to)[i] = ((const int8_t *)from)[i];
     break;
@@ -117,8 +93,8 @@ static int block_read(al_call *c) {
 AL_OP(block_read, .sig = "path:str offset:int format:str shape:ints -> T",
       .doc = "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the "
              "first byte).\n"
-             "format: F64 F32 I64 I32 U8 BOOL as they are; F16 and BF16 become float32, I8 I16 "
-             "U16 int32, U32 int64.",
+             "format: F64 F32 F16 BF16 I64 I32 U8 BOOL as they are; I8 I16 U16 become int32, "
+             "U32 int64.",
       .forward = block_read, .flags = AL_F_NODIFF,
       .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}");
 
@@ -151,5 +127,5 @@ AL_OP(blocks_write, .sig = "path:str header:str xs:T* -> T",
              "The file appears whole or not at all: it is written under a temporary name, "
              "synced and renamed. "
              "Returns the tensors' bytes.",
-      .forward = blocks_write, .flags = AL_F_NODIFF,
+      .forward = blocks_write, .flags = AL_F_NODIFF | AL_F_HALF,
       .sample = "{'/dev/null', '{}', {ints(1,9,2,3), ints(1,9,4)}}");

@@ -112,7 +112,7 @@ static int tensor(lua_State *L) {
 /* ---- to Lua ---- */
 static void push_element(lua_State *L, const al_tensor *t, int64_t offset) {
   if (t->dtype == AL_BOOL) lua_pushboolean(L, al_get(t, offset) != 0);
-  else if (al_is_float(t->dtype)) lua_pushnumber(L, al_get(t, offset));
+  else if (t->dtype >= AL_FLOAT32) lua_pushnumber(L, al_get(t, offset));
   else lua_pushinteger(L, al_get_int(t, offset));
 }
 

@@ -22,7 +22,7 @@ static al_tensor *filled(al_dtype d, int ndim, const int64_t *shape, double valu
     return al_ret(c, make);                                                            \
   }                                                                                    \
   AL_OP(id, .sig = "shape:ints... {dtype:dtype?} -> T", .doc = text, .forward = id##_, \
-        .sample = "{3, 4}, {{2}, {dtype=\"int64\"}}", .flags = AL_F_NODIFF);
+        .sample = "{3, 4}, {{2}, {dtype=\"int64\"}}", .flags = AL_F_NODIFF | AL_F_HALF);
 #define LIKE(id, text, make)                                                 \
   static int id##_(al_call *c) {                                             \
     const al_tensor *x = ARG_T(0);                                           \
@@ -30,7 +30,7 @@ static al_tensor *filled(al_dtype d, int ndim, const int64_t *shape, double valu
     return al_ret(c, make);                                                  \
   }                                                                          \
   AL_OP(id, .sig = "x:T {dtype:dtype?} -> T", .doc = text, .forward = id##_, \
-        .sample = "{r(3,4)}, {r(2), {dtype=\"int64\"}}", .flags = AL_F_NODIFF);
+        .sample = "{r(3,4)}, {r(2), {dtype=\"int64\"}}", .flags = AL_F_NODIFF | AL_F_HALF);
 
 SHAPED(zeros, "A tensor of zeros.", al_zeros(d, n, shape))
 SHAPED(ones, "A tensor of ones.", filled(d, n, shape, 1))
@@ -43,13 +43,13 @@ static int empty(al_call *c) {
 }
 AL_OP(empty, .sig = "shape:ints... {dtype:dtype?} -> T",
       .doc = "A tensor whose values are whatever the memory held.", .forward = empty,
-      .sample = "{0, 4}", .flags = AL_F_NODIFF);
+      .sample = "{0, 4}", .flags = AL_F_NODIFF | AL_F_HALF);
 static int empty_like(al_call *c) {
   return al_ret(c, al_empty_like(ARG_T(0), dtype_or(&c->a[1], (al_dtype)ARG_T(0)->dtype)));
 }
 AL_OP(empty_like, .sig = "x:T {dtype:dtype?} -> T",
       .doc = "An uninitialised tensor of x's shape and dtype.", .forward = empty_like,
-      .sample = "{r(0,4)}", .flags = AL_F_NODIFF);
+      .sample = "{r(0,4)}", .flags = AL_F_NODIFF | AL_F_HALF);
 
 static int full(al_call *c) {
   return al_ret(
@@ -57,14 +57,14 @@ static int full(al_call *c) {
 }
 AL_OP(full, .sig = "shape:ints value:num {dtype:dtype?} -> T",
       .doc = "A tensor of one value: full({2, 3}, 7).", .forward = full,
-      .sample = "{{3,4}, 2.5}, {{2}, 7, {dtype=\"int64\"}}", .flags = AL_F_NODIFF);
+      .sample = "{{3,4}, 2.5}, {{2}, 7, {dtype=\"int64\"}}", .flags = AL_F_NODIFF | AL_F_HALF);
 static int full_like(al_call *c) {
   return al_ret(c, filled(dtype_or(&c->a[2], (al_dtype)ARG_T(0)->dtype), ARG_T(0)->ndim,
                           ARG_T(0)->shape, ARG_F(1)));
 }
 AL_OP(full_like, .sig = "x:T value:num {dtype:dtype?} -> T",
       .doc = "One value in x's shape and dtype.", .forward = full_like,
-      .sample = "{r(3,4), 2.5}", .flags = AL_F_NODIFF);
+      .sample = "{r(3,4), 2.5}", .flags = AL_F_NODIFF | AL_F_HALF);
 
 static int fill(al_call *c) {
   al_tensor *y = c->into ? c->into : al_empty_like(ARG_T(0), (al_dtype)ARG_T(0)->dtype);
@@ -72,13 +72,13 @@ static int fill(al_call *c) {
 }
 AL_OP(fill, .sig = "x:T value:num -> T",
       .doc = "One value in x's shape; fill_ writes it into x.", .forward = fill,
-      .sample = "{r(3,4), 2.5}", .flags = AL_F_NODIFF | AL_F_INPLACE);
+      .sample = "{r(3,4), 2.5}", .flags = AL_F_NODIFF | AL_F_HALF | AL_F_INPLACE);
 static int zero(al_call *c) {
   al_tensor *y = c->into ? c->into : al_empty_like(ARG_T(0), (al_dtype)ARG_T(0)->dtype);
   return !y || al_copy(y, al_scalar(0, (al_dtype)y->dtype)) ? -1 : al_ret(c, y);
 }
 AL_OP(zero, .sig = "x:T -> T", .doc = "Zeros of x's shape; zero_ writes them into x.",
-      .forward = zero, .sample = "{r(3,4)}", .flags = AL_F_NODIFF | AL_F_INPLACE);
+      .forward = zero, .sample = "{r(3,4)}", .flags = AL_F_NODIFF | AL_F_INPLACE | AL_F_HALF);
 /* copy_(x, y): the one op whose in-place form is the point of it */
 static int copy(al_call *c) {
   al_tensor *y = c->into ? c->into : al_empty_like(ARG_T(0), (al_dtype)ARG_T(0)->dtype);
@@ -91,7 +91,7 @@ static int copy_grad(al_back *b) {
 }
 AL_OP(copy, .sig = "x:T y:N -> T",
       .doc = "y broadcast to x's shape, in x's dtype; copy_ writes it into x.", .forward = copy,
-      .grad = copy_grad, .sample = "{r(3,4), r(4)}", .flags = AL_F_INPLACE);
+      .grad = copy_grad, .sample = "{r(3,4), r(4)}", .flags = AL_F_INPLACE | AL_F_HALF);
 
 /* start + i * step, i = 0 .. n-1, computed in double (integers up to 2^53 exact) */
 static al_tensor *ramp(al_dtype d, int64_t n, double start, double step) {

@@ -123,7 +123,7 @@ static int index_select_grad(al_back *b) {
   return al_grad1(b, taken_back(b, b->in[2], b->a[1].i));
 }
 
-AL_OP(index_select, .sig = "x:T dim:dim index:T -> T", .save = "index",
+AL_OP(index_select, .sig = "x:T dim:dim index:T -> T", .save = "index", .flags = AL_F_HALF,
       .doc = "Entries `index` (from 1; negative from the end) of dim. The dims of an index of "
              "several dims, or none,\n"
              "take the place of dim.",

@@ -150,9 +150,28 @@ static bool cut_off(const al_call *c) {
   return c->op->flags & AL_F_NODIFF || (x->view && x->version == NEVER && !c->recording);
 }
 
+/* Halves are for storage: an op that computes refuses them. */
+static int refuse_half(const al_call *c) {
+  for (int i = 0; i < c->op->nparams; i++) {
+    const al_param *p = &c->op->param[i];
+    const al_arg *a = &c->a[i];
+    const al_tensor *t = p->kind == AL_K_TENSOR ? a->t : NULL;
+    for (int j = 0; p->kind == AL_K_TENSORS && j < a->ts.n; j++)
+      if (a->ts.v[j] && al_is_half(a->ts.v[j]->dtype)) t = a->ts.v[j];
+    if (t && al_is_half(t->dtype))
+      return al_fail("%s is %s, which is for storage only: take %s:to\"float32\"", p->name,
+                     al_dtype_name((al_dtype)t->dtype), p->name);
+    if (p->kind == AL_K_DTYPE && a->given && al_is_half(a->dtype))
+      return al_fail("%s is for storage only: make float32, then :to\"%s\"",
+                     al_dtype_name((al_dtype)a->dtype), al_dtype_name((al_dtype)a->dtype));
+  }
+  return 0;
+}
+
 static int run(al_call *c, bool record) {
   const al_op *op = c->op;
   bool former = al_here.no_grad;
+  if (!(op->flags & (AL_F_HALF | AL_F_VIEW)) && refuse_half(c)) return -1;
   if (c->into && check_into(c, record)) return -1;
   if (!al_here.no_grad && !(op->flags & AL_F_NODIFF) && al_check_stale(c)) return -1;
   if (!(op->flags & AL_F_COMPOSITE)) al_here.no_grad = true;

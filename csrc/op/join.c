@@ -39,6 +39,10 @@ static int cat_forward(al_call *c) {
                      al_shape_text(model->ndim, model->shape), dim + 1);
     shape[dim] += xs[i]->shape[dim];
   }
+  for (int i = 0; i < n; i++) /* halves have no place in promotion */
+    if (xs[i]->dtype != model->dtype && (al_is_half(xs[i]->dtype) || al_is_half(model->dtype)))
+      return al_fail("tensor %d is %s, the first %s", i + 1, al_dtype_name(xs[i]->dtype),
+                     al_dtype_name(model->dtype));
   al_tensor *y = al_empty(al_promote(n, xs), model->ndim, shape);
   for (int i = 0; y && i < n; i++) {
     if (is_nothing(xs[i])) continue;
@@ -62,7 +66,7 @@ static int cat_grad(al_back *b) {
   return 0;
 }
 
-AL_OP(cat, .sig = "xs:T* dim:dim=1 -> T", .alias = "concat",
+AL_OP(cat, .sig = "xs:T* dim:dim=1 -> T", .alias = "concat", .flags = AL_F_HALF,
       .doc = "Joins tensors along dim; their other sizes agree. Empty vectors are skipped.",
       .forward = cat_forward, .grad = cat_grad,
       .sample = "{{r(2,3), r(4,3)}}, {{r(2,3), r(2,1), r(2,2)}, 2}, {{r(2,3), r(2,2)}, -1}");
@@ -85,7 +89,7 @@ static int stack_forward(al_call *c) {
   return r;
 }
 
-AL_OP(stack, .sig = "xs:T* dim:dim=1 -> T", .flags = AL_F_COMPOSITE,
+AL_OP(stack, .sig = "xs:T* dim:dim=1 -> T", .flags = AL_F_COMPOSITE | AL_F_HALF,
       .doc = "Joins tensors of one shape along a new dim at `dim`.", .forward = stack_forward,
       .sample = "{{r(2,3), r(2,3)}}, {{r(2,3), r(2,3), r(2,3)}, -1}");
 

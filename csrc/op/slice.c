@@ -113,7 +113,7 @@ static int slice_assign_grad(al_back *b) {
 }
 
 AL_OP(slice_assign, .sig = "x:T value:N start:ints step:ints count:ints -> T",
-      .flags = AL_F_INPLACE | AL_F_HIDDEN,
+      .flags = AL_F_INPLACE | AL_F_HIDDEN | AL_F_HALF,
       .doc = "x with the slice (start, step, count; see slice) replaced by value.",
       .forward = slice_assign_forward, .grad = slice_assign_grad,
       .sample = "{r(4,5), r(2), {1,4}, {0,-2}, {1,2}}, {r(4,5), r(1,2), {1,0}, {1,1}, {3,2}}");

@@ -101,7 +101,9 @@ function al.version()
   end })
 end
 
-for _, dtype in ipairs { "float32", "float64", "int32", "int64", "uint8", "bool" } do
+for _, dtype in ipairs {
+  "float32", "float64", "int32", "int64", "uint8", "bool", "float16", "bfloat16",
+} do
   al[dtype] = dtype
 end
 al.pi, al.inf, al.nan = math.pi, math.huge, 0 / 0

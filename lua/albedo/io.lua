@@ -10,8 +10,7 @@
 -- A value is a tensor, a number, a boolean, a string, an object with state_dict and
 -- load_state_dict, or a table of these; what lies in an object or table gets its name as a
 -- prefix: "model.0.weight". Numbers and booleans are stored as tensors of one element, to the
--- bit, and come back as they were; strings are metadata. Files appear whole or not at all. Half
--- and bfloat16 are read as float32.
+-- bit, and come back as they were; strings are metadata. Files appear whole or not at all.
 
 local al = require "albedo"
 local json = require "albedo.json"
@@ -19,6 +18,7 @@ local json = require "albedo.json"
 local HEADER_LIMIT = 100 * 1024 * 1024
 local FORMATS = {
   float64 = "F64", float32 = "F32", int64 = "I64", int32 = "I32", uint8 = "U8", bool = "BOOL",
+  float16 = "F16", bfloat16 = "BF16",
 }
 local SIZES = {
   F64 = 8, F32 = 4, I64 = 8, I32 = 4, U8 = 1, BOOL = 1, F16 = 2, BF16 = 2, I8 = 1, I16 = 2,

@@ -52,11 +52,14 @@ end
 --- The transpose of a matrix: t:T(). (Fields T and mT are methods here.)
 function methods.T(t) return ops.transpose(t, -2, -1) end
 
-for _, dtype in ipairs { "float32", "float64", "int32", "int64", "uint8", "bool" } do
+for _, dtype in ipairs {
+  "float32", "float64", "int32", "int64", "uint8", "bool", "float16", "bfloat16",
+} do
   methods[dtype] = function(t) return ops.to(t, dtype) end
 end
 methods.float, methods.double = methods.float32, methods.float64
 methods.long, methods.int = methods.int64, methods.int32
+methods.half = methods.float16
 
 --- Copies src into t, broadcasting and casting; returns t.
 function methods.copy_(t, src)
@@ -155,7 +158,7 @@ local function formatter(t, shorten)
       whole = whole and a == math.floor(a)
     end
   end)
-  local float = t.dtype:sub(1, 5) == "float"
+  local float = t.dtype:find "float"
   local pattern = not float and "%d" or "%.4f"
   if float and whole and largest < 1e9 then pattern = "%d."
   elseif float and largest > 0
