@@ -1,29 +1,46 @@
-/* cdist.c: distances between all pairs of rows, from their differences (no cancellation, as in
- * |x|^2 + |y|^2 - 2 x y) and in doubles. */
+/* cdist.c: distances between all pairs of rows, in doubles. */
 #include "linalg.h"
 #include <math.h>
 #include <string.h>
 
 enum { BLOCK = 512 }; /* distances of one row at work in the first cache */
 
-/* Stacks of rows x (.., n, k) and y (.., m, k), dense doubles. Forward reads y as (.., k, m).
- */
+/* Stacks of rows x (.., n, k) and y (.., m, k), dense doubles; columns: y is (.., k, m). */
 typedef struct pairs {
-  const double *x, *y, *g, *dist;
+  const double *x, *y, *g, *dist, *norm; /* norm: the squared lengths of y's rows */
   double *out, p;
   int64_t n, m, k;
 } pairs;
 
-/* Distances of x's row i from all rows of y. */
+/* |x - y|^2 as |x|^2 + |y|^2 - 2 x y, the products being in `out`; by the differences where
+ * that would cancel to less than a thousandth. */
+static void euclid_rows(int64_t begin, int64_t end, void *arg) {
+  const pairs *q = arg;
+  for (int64_t i = begin; i < end; i++) {
+    const double *x = q->x + i * q->k;
+    double length = 0;
+    for (int64_t l = 0; l < q->k; l++) length += x[l] * x[l];
+    for (int64_t j = 0; j < q->m; j++) {
+      int64_t row = i / q->n * q->m + j;
+      double *out = q->out + i * q->m + j, both = length + q->norm[row], d = both - 2 * *out;
+      if (!(d > 1e-3 * both)) { /* NaN and infinities too */
+        const double *y = q->y + row * q->k;
+        d = 0;
+        for (int64_t l = 0; l < q->k; l++) d += (x[l] - y[l]) * (x[l] - y[l]);
+      }
+      *out = sqrt(d);
+    }
+  }
+}
+
+/* Distances of x's row i from all rows of y, given as columns. */
 static void distances(const pairs *q, const double *x, const double *y, double *restrict d,
                       int64_t len) {
   const double p = q->p;
   memset(d, 0, (size_t)len * sizeof *d);
   for (int64_t l = 0; l < q->k; l++, y += q->m) {
     const double v = x[l];
-    if (p == 2)
-      for (int64_t j = 0; j < len; j++) d[j] += (v - y[j]) * (v - y[j]);
-    else if (p == 1)
+    if (p == 1)
       for (int64_t j = 0; j < len; j++) d[j] += fabs(v - y[j]);
     else
       for (int64_t j = 0; j < len; j++) {
@@ -32,8 +49,7 @@ static void distances(const pairs *q, const double *x, const double *y, double *
         else if (a > d[j] || a != a) d[j] = a;
       }
   }
-  for (int64_t j = 0; j < len && p != 1 && p != 0 && !isinf(p); j++)
-    d[j] = p == 2 ? sqrt(d[j]) : pow(d[j], 1 / p);
+  for (int64_t j = 0; j < len && p != 1 && p != 0 && !isinf(p); j++) d[j] = pow(d[j], 1 / p);
 }
 static void forward_rows(int64_t begin, int64_t end, void *arg) {
   const pairs *q = arg;
@@ -74,18 +90,14 @@ static const double *doubles(al_tensor *t) {
   t = t ? al_dense(t, AL_FLOAT64) : NULL;
   return t ? al_data(t) : NULL;
 }
-/* fn on each row of x: distances (.., n, m) from y given as columns, or (.., n, k). */
-static al_tensor *run(pairs *q, al_tensor *x, al_tensor *y, double p, bool columns,
-                      void (*fn)(int64_t, int64_t, void *)) {
+/* fn on each row of x, from y's rows (or columns), into out: (.., n, m) or (.., n, k). */
+static al_tensor *run(pairs *q, al_tensor *x, al_tensor *y, double p, al_tensor *out,
+                      bool columns, void (*fn)(int64_t, int64_t, void *)) {
   int n = x->ndim;
-  int64_t shape[AL_MAX_DIMS];
-  memcpy(shape, x->shape, sizeof shape);
   q->n = x->shape[n - 2], q->k = x->shape[n - 1], q->m = y->shape[n - 2], q->p = p;
-  if (columns) shape[n - 1] = q->m;
-  al_tensor *out = al_empty(AL_FLOAT64, n, shape);
   if (!out || !(q->x = doubles(x)) || !(q->y = doubles(columns ? al_mT(y) : y))) return NULL;
   q->out = al_data(out);
-  al_parallel(al_product(n - 1, shape), 1 + (1 << 15) / (q->m * q->k + 1), fn, q);
+  al_parallel(al_product(n - 1, x->shape), 1 + (1 << 15) / (q->m * q->k + 1), fn, q);
   return out;
 }
 
@@ -100,15 +112,28 @@ static int cdist_forward(al_call *c) {
     return al_fail("rows of x have %lld entries, of y %lld", (long long)x->shape[x->ndim - 1],
                    (long long)y->shape[y->ndim - 1]);
   if (al_share_lead(&x, &y)) return -1;
-  al_tensor *dist = run(&q, x, y, ARG_F(2), true, forward_rows);
-  return al_ret(c, dist ? al_dense(dist, d) : NULL);
+  if (ARG_F(2) == 2) {
+    const int64_t last = -1;
+    x = al_dense(x, AL_FLOAT64);
+    y = al_dense(y, AL_FLOAT64);
+    al_tensor *out = al_matmul(x, al_mT(y)), *norm = al_sum(al_square(y), &last, 1, false);
+    if (!out || !(q.norm = doubles(norm))) return -1;
+    out = run(&q, x, y, 2, out, false, euclid_rows);
+    return al_ret(c, out ? al_dense(out, d) : NULL);
+  }
+  int64_t shape[AL_MAX_DIMS];
+  memcpy(shape, x->shape, sizeof shape);
+  shape[x->ndim - 1] = y->shape[y->ndim - 2];
+  al_tensor *out =
+      run(&q, x, y, ARG_F(2), al_empty(AL_FLOAT64, x->ndim, shape), true, forward_rows);
+  return al_ret(c, out ? al_dense(out, d) : NULL);
 }
 
 /* The gradient of x by its differences from y, in one pass. */
 static al_tensor *pulled(al_tensor *g, al_tensor *x, al_tensor *y, al_tensor *dist, double p) {
   pairs q = {0};
   if (al_share_lead(&x, &y) || !(q.g = doubles(g)) || !(q.dist = doubles(dist))) return NULL;
-  return run(&q, x, y, p, false, backward_rows);
+  return run(&q, x, y, p, al_empty(AL_FLOAT64, x->ndim, x->shape), false, backward_rows);
 }
 
 /* The same of ops, for gradients of gradients: over (.., n, m, k) differences. */

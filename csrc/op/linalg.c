@@ -95,8 +95,14 @@ al_tensor *al_symmetric(al_tensor *x) { return al_mul_num(al_add(x, al_mT(x)), 0
 
 al_tensor *al_pattern(const al_tensor *x, int64_t n, double below, double on, double above) {
   al_tensor *y = al_empty((al_dtype)x->dtype, 2, (const int64_t[]){n, n});
-  for (int64_t i = 0; y && i < n * n; i++)
-    al_set(y, i, i / n > i % n ? below : i / n < i % n ? above : on);
+  float *f = y ? al_data(y) : NULL;
+  double *d = y ? al_data(y) : NULL;
+  for (int64_t i = 0; y && i < n; i++)
+    for (int64_t j = 0; j < n; j++) {
+      double v = i > j ? below : i < j ? above : on;
+      if (y->dtype == AL_FLOAT64) d[i * n + j] = v;
+      else f[i * n + j] = (float)v;
+    }
   return y;
 }
 int al_decompose(al_op *op, al_tensor *x, al_call *c) {
@@ -262,7 +268,7 @@ static int inv_forward(al_call *c) {
   if (al_check_matrix(x, "x", true)) return -1;
   al_tensor *eye = al_pattern(x, x->shape[x->ndim - 1], 0, 1, 0);
   eye = eye ? al_expand(eye, x->shape, x->ndim) : NULL;
-  return al_ret(c, eye ? solution(x, eye, true) : NULL);
+  return al_ret(c, eye ? solution(x, eye, false) : NULL); /* which copies less */
 }
 static int inv_grad(al_back *b) {
   al_tensor *p = al_mT(b->out[0]);
