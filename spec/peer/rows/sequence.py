@@ -27,12 +27,13 @@ def recurrent(gates, run):
 
     def draw(d):
         n, t, f, h = d.int(1, 4), d.int(1, 6), d.int(1, 5), d.int(1, 5)
+        weight = lambda shape: d.x(shape, -0.7, 0.7)  # no gate saturates: float32 is compared too
         dirs = 2 if d.bool() else 1
         args = [d.x([n, t, f])]
         for k in range(dirs):
             bias = d.bool()
-            args += [d.x([gates * h, f]), d.x([gates * h, h])]
-            args += [d.x([gates * h]), d.x([gates * h])] if bias else [None, None]
+            args += [weight([gates * h, f]), weight([gates * h, h])]
+            args += [weight([gates * h]), weight([gates * h])] if bias else [None, None]
         options = {}
         if d.bool():
             options["h0"] = d.x([dirs, n, h])
@@ -60,8 +61,8 @@ def attention(q, k, v, mask=None, causal=False, scale=None):
 
 
 def draw_attention(d):
-    lead, l, s, e, f = d.shape((0, 2), 3, 1), d.int(1, 6), d.int(1, 6), d.int(1, 4), d.int(1, 4)
-    args = [d.x(lead + [l, e]), d.x(lead + [s, e]), d.x(lead + [s, f])]
+    lead, l, s, e, f = d.shape((0, 2), size=3, least=1), d.int(1, 6), d.int(1, 6), d.int(1, 4), d.int(1, 4)
+    args = [d.x(lead + [l, e], -1, 1), d.x(lead + [s, e], -1, 1), d.x(lead + [s, f])]
     kind = d.choice("none", "bool", "float", "rows")
     if kind == "float":
         args.append(d.x([l, s]))
@@ -87,7 +88,7 @@ def rms_norm(x, shape, w=None, eps=None):
 
 
 def draw_rms(d):
-    x = d.x(d.shape((1, 4), least=1))
+    x = d.x(d.shape((1, 4), least=2))
     shape = list(x.shape[d.int(0, x.dim() - 1):])
     return (x, shape) + ((d.x(shape),) if d.bool() else ()) + (({"eps": 0.01},) if d.bool() else ())
 
