@@ -35,6 +35,19 @@ describe("models", function()
     end
   end)
 
+  it("are as large as published", function()
+    local counts = { resnet18 = 11689512, resnet50 = 25557032, squeezenet1_1 = 1235496 }
+    for name, count in pairs(counts) do
+      al.scope(function() assert.equal(count, (models[name]():num_parameters()), name) end)
+    end
+    -- Cicek et al. 2016 count convolutions alone
+    local net, norms = models.unet3d(), 0
+    for _, m in net:modules() do
+      if m.classname == "BatchNorm3d" then norms = norms + m:num_parameters() end
+    end
+    assert.equal(19069955, net:num_parameters() - norms)
+  end)
+
   it("have torchvision's names", function()
     local function has(net, ...)
       local all = net:state_dict()
@@ -56,6 +69,8 @@ describe("models", function()
       models.vgg11 { width = 0.125, classes = 4, hidden = 64, pool = 2, batch_norm = true },
       models.squeezenet1_0 { width = 0.25, classes = 4 },
       models.mobilenet_v2 { width = 0.25, classes = 4 },
+      models.resnet18 { width = 0.125, classes = 4, stem = 3 },
+      models.resnet50 { width = 0.125, classes = 4, dropout = 0.1 },
     } do
       local y = net(picture(2, 64))
       assert.same({ 2, 4 }, y.shape)
@@ -82,10 +97,55 @@ describe("models", function()
     assert.same({}, same.report.skipped)
   end)
 
+  it("segment: every plan of the U-Net, in 2 and 3 dims", function()
+    for _, plan in ipairs { "ronneberger", "cicek" } do
+      for _, up in ipairs { "conv", "nearest", "linear" } do
+        local o = { base = 4, levels = 3, in_channels = 2, classes = 3, plan = plan, up = up,
+          dropout = 0.1, dropout_at = up == "conv" and "inside" or "after",
+          batch_norm = up ~= "linear" }
+        for name, shape in pairs { unet2d = { 1, 2, 8, 12 }, unet3d = { 1, 2, 8, 4, 12 } } do
+          local net = models[name](o)
+          local y = net(al.randn(shape))
+          shape[2] = 3
+          assert.same(shape, y.shape)
+          y:square():sum():backward()
+          for key, p in net:named_parameters() do assert.is_truthy(p.grad, key) end
+        end
+      end
+    end
+    assert.error_matches(function() models.unet2d { plan = "x" } end,
+      "plan is ronneberger or cicek, got x")
+  end)
+
+  it("encode sentences, padding without effect", function()
+    local words = al.tensor({ { 3, 1, 4, 1, 5 }, { 9, 2, 6, 7, 7 } }, { dtype = "int64" })
+    local lengths = al.tensor { 5, 3 }
+    for _, pool in ipairs { "attention", "mean", "max" } do
+      local net = models.bilstm { vocabulary = 9, embedding = 4, hidden = 3, tasks = 2,
+        heads = "task", pool = pool }
+      local y, weights = net(words, { task = 2, lengths = lengths })
+      local alone, own = net(words["2:2, 1:3"], { task = 2 })
+      assert.same({ 2, 2 }, y.shape)
+      assert.near(0, (y[2] - alone[1]):abs():max():item(), 1e-6)
+      if pool == "attention" then
+        assert.near(1, weights[2]:sum():item(), 1e-6)
+        assert.near(0, (weights["2, 1:3"] - own[1]):abs():max():item(), 1e-6)
+        assert.is_true((net(words, { task = 1 }) - net(words, { task = 2 })):abs():max():item() > 0)
+      end
+    end
+  end)
+
+  it("know their options", function()
+    local line = debug.getinfo(1, "l").currentline + 1
+    local ok, message = pcall(function() local _ = models.resnet18 { deep = 1 } end)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("models_spec.lua:" .. line .. ": resnet18: unknown option 'deep'", 1, true), message)
+  end)
+
   it("pad as TensorFlow does where the weights want it", function()
     local symmetric = models.mobilenet_v2 { width = 0.25, classes = 2 }:eval()
     local tf = models.mobilenet_v2 { width = 0.25, classes = 2,
-      weights = symmetric:state_dict(), padding = "tf_same" }:eval()
+      weights = symmetric:state_dict(), padding = "same_tf" }:eval()
     local x = picture(1, 33)
     -- odd sizes all the way (33, 17, 9, 5, 3) pad alike
     assert.is_true((symmetric(x) - tf(x)):abs():max():item() < 1e-5)
@@ -114,12 +174,19 @@ describe("models", function()
       local file = io.open(path) and io.open(photos .. "barrier.png")
       if not file then return pending(path .. " or the photographs are absent") end
       file:close()
-      local net = models[name] { weights = path }:eval()
       local x = models.preprocess { photos .. "barrier.png", photos .. "supermarket.png" }
       assert.same({ 2, 3, 224, 224 }, x.shape)
-      local chances, classes = al.no_grad(net, x):softmax(2):topk(1, 2)
-      assert.same({ { 461 }, { 510 } }, classes:totable())
-      assert.is_true(chances:min():item() > 0.8)
+      for padding, least in pairs { symmetric = 0.4, same_tf = 0.8 } do
+        local tf = padding == "same_tf"
+        if not tf or name == "mobilenet_v2" then
+          local net = models[name] { weights = path, padding = tf and padding or nil }:eval()
+          assert.equal(not tf and name == "mobilenet_v2",
+            tostring(net.report):find("same_tf", 1, true) ~= nil)
+          local chances, classes = al.no_grad(net, x):softmax(2):topk(1, 2)
+          assert.same({ { 461 }, { 510 } }, classes:totable())
+          assert.is_true(chances:min():item() > least)
+        end
+      end
     end)
   end
 

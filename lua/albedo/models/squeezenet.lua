@@ -1,9 +1,8 @@
---- SqueezeNet 1.0 (Iandola et al. 2016), torchvision's layout and names.
+--- SqueezeNet 1.0 and 1.1 (Iandola et al. 2016), torchvision's layout and names.
 
 local al = require "albedo"
 local nn = require "albedo.nn"
-local options = require "albedo.options"
-local transfer = require "albedo.models.transfer"
+local define = require "albedo.models.define"
 
 local Fire = nn.class "Fire"
 
@@ -18,28 +17,26 @@ function Fire:forward(x)
   return al.cat({ self.expand1x1(x), self.expand3x3(x) }, 2):relu()
 end
 
--- squeeze and expand channels of each Fire
-local fires = {
-  { 16, 64 }, { 16, 64 }, { 32, 128 }, "pool",
-  { 32, 128 }, { 48, 192 }, { 48, 192 }, { 64, 256 }, "pool",
-  { 64, 256 },
+-- The first convolution's channels and kernel; then each Fire's squeeze channels, a quarter of
+-- each expansion's, or 0 for a pooling.
+local plans = {
+  squeezenet1_0 = { 96, 7, fires = { 0, 16, 16, 32, 0, 32, 48, 48, 64, 0, 64 } },
+  squeezenet1_1 = { 64, 3, fires = { 0, 16, 16, 0, 32, 32, 0, 48, 48, 64, 64 } },
 }
 
 local SqueezeNet = nn.class "SqueezeNet"
 
-function SqueezeNet:init(o)
-  local function wide(n) return math.max(1, math.floor(n * o.width + 0.5)) end
-  local pool = { stride = 2, ceil_mode = true }
-  local channels = wide(96)
+function SqueezeNet:init(plan, o)
+  local wide, channels = o.wide, o.wide(plan[1])
   self.features = nn.Sequential {
-    nn.Conv2d(o.in_channels, channels, 7, { stride = 2 }), nn.ReLU(), nn.MaxPool2d(3, pool),
+    nn.Conv2d(o.in_channels, channels, plan[2], { stride = 2 }), nn.ReLU(),
   }
-  for _, fire in ipairs(fires) do
-    if fire == "pool" then
-      self.features:add(nn.MaxPool2d(3, pool))
+  for _, squeeze in ipairs(plan.fires) do
+    if squeeze == 0 then
+      self.features:add(nn.MaxPool2d(3, { stride = 2, ceil_mode = true }))
     else
-      self.features:add(Fire(channels, wide(fire[1]), wide(fire[2])))
-      channels = 2 * wide(fire[2])
+      self.features:add(Fire(channels, wide(squeeze), wide(4 * squeeze)))
+      channels = 2 * wide(4 * squeeze)
     end
   end
   local head = nn.Conv2d(channels, o.classes, 1)
@@ -56,12 +53,11 @@ end
 
 function SqueezeNet:forward(x) return self.classifier(self.features(x)) end
 
---- x (n, in_channels, h, w) -> scores (n, classes). Options: classes = 1000, width = 1,
--- in_channels = 3, dropout = 0.5, weights = path or state dict, freeze = Lua pattern of
--- parameter names.
-return function(opts)
-  local o = options("squeezenet1_0", opts,
-    { classes = 1000, width = 1, in_channels = 3, dropout = 0.5 },
-    { "weights", "freeze" }, 3)
-  return (transfer(SqueezeNet(o), o, "^classifier%.1%."))
+--- squeezenet1_0(opts), squeezenet1_1(opts): x (n, in_channels, h, w) -> scores (n, classes).
+-- Options: in_channels = 3, dropout = 0.5, and those of albedo.models.define.
+local squeezenets = {}
+for name, plan in pairs(plans) do
+  squeezenets[name] = define(name, function(o) return SqueezeNet(plan, o) end,
+    "^classifier%.1%.", { in_channels = 3, dropout = 0.5 })
 end
+return squeezenets

@@ -1,8 +1,7 @@
 --- VGG-11, 13, 16, 19 (Simonyan and Zisserman 2015), torchvision's layout and names.
 
 local nn = require "albedo.nn"
-local options = require "albedo.options"
-local transfer = require "albedo.models.transfer"
+local define = require "albedo.models.define"
 
 -- Convolutions before each of the five poolings; the stages are 64, 128, 256, 512, 512 channels
 -- wide.
@@ -15,8 +14,7 @@ local stages = { 64, 128, 256, 512, 512 }
 local VGG = nn.class "VGG"
 
 function VGG:init(depth, o)
-  local function wide(n) return math.max(1, math.floor(n * o.width + 0.5)) end
-  local channels = o.in_channels
+  local wide, channels = o.wide, o.in_channels
   self.features = nn.Sequential()
   for stage, count in ipairs(depths[depth]) do
     for _ = 1, count do
@@ -47,14 +45,13 @@ function VGG:forward(x)
   return self.classifier(self.avgpool(self.features(x)):flatten(2, -1))
 end
 
---- x (n, in_channels, h, w) -> scores (n, classes). Options: classes = 1000, width = 1 (factor
--- on all channels), in_channels = 3, batch_norm = false, dropout = 0.5, pool = 7 (side of the
--- pooled map), hidden = 4096, weights = path or state dict, freeze = Lua pattern of parameter
--- names.
-return function(depth, opts)
-  local o = options("vgg" .. depth, opts, {
-    classes = 1000, width = 1, in_channels = 3, batch_norm = false, dropout = 0.5, pool = 7,
-    hidden = 4096,
-  }, { "weights", "freeze" }, 3)
-  return (transfer(VGG(depth, o), o, "^classifier%.6%."))
+--- vgg11(opts) ...: x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels = 3,
+-- batch_norm = false, dropout = 0.5, pool = 7 (side of the pooled map), hidden = 4096, and
+-- those of albedo.models.define.
+local vggs = {}
+for depth in pairs(depths) do
+  local name = "vgg" .. depth
+  vggs[name] = define(name, function(o) return VGG(depth, o) end, "^classifier%.6%.",
+    { in_channels = 3, batch_norm = false, dropout = 0.5, pool = 7, hidden = 4096 })
 end
+return vggs

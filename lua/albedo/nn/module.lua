@@ -362,7 +362,7 @@ function Report:__tostring()
       text = text .. ("; %d %s: %s"):format(#self[part], part, table.concat(self[part], ", "))
     end
   end
-  return text
+  return text .. (self.note and "; " .. self.note or "")
 end
 
 --- Copies a state dict's values into the parameters and buffers of the same names.
