@@ -2,6 +2,7 @@
  * from 1. */
 #include "index.h"
 #include "op.h"
+#include <math.h>
 #include <string.h>
 
 extern al_op al_op_index_select, al_op_index_add, al_op_index_put, al_op_gather, al_op_scatter,
@@ -445,3 +446,96 @@ AL_OP(scatter_add, .sig = "x:T dim:dim index:T src:T -> T", .save = "index",
              "positions add up.",
       .forward = scatter_add_forward, .grad = scatter_add_grad,
       .sample = "{r(4,3), 1, ints(1,4,5,3), r(5,3)}, {r(3,4), 2, ints(1,4,3,6), r(3,7)}");
+
+/* ---- scatter_reduce ---- */
+
+enum { SUMS, PRODUCTS, LARGEST, SMALLEST, MEANS };
+/* clang-format off */
+ROW(prod_float32, float, *p *= *q)
+ROW(prod_float64, double, *p *= *q)
+ROW(max_float32, float, if (*q > *p || *q != *q) *p = *q)
+ROW(max_float64, double, if (*q > *p || *q != *q) *p = *q)
+ROW(min_float32, float, if (*q < *p || *q != *q) *p = *q)
+ROW(min_float64, double, if (*q < *p || *q != *q) *p = *q)
+/* clang-format on */
+
+static const struct {
+  const char *name;
+  double start;
+  void (*fn[2])(const row *);
+} reductions[] = {[SUMS] = {"sum", 0, {add_float32, add_float64}},
+                  [PRODUCTS] = {"prod", 1, {prod_float32, prod_float64}},
+                  [LARGEST] = {"amax", -INFINITY, {max_float32, max_float64}},
+                  [SMALLEST] = {"amin", INFINITY, {min_float32, min_float64}},
+                  [MEANS] = {"mean", 0, {add_float32, add_float64}}};
+
+static int reduction_of(const char *name) {
+  for (int k = 0; k <= MEANS; k++)
+    if (!strcmp(name, reductions[k].name)) return k;
+  return al_fail("reduce must be sum, prod, mean, amax or amin");
+}
+
+/* t with `value` at the positions, unless x itself takes part. */
+static al_tensor *without_self(const al_arg *a, al_tensor *t, al_tensor *index, double value) {
+  if (a[5].b) return t;
+  return al_apply(&al_op_scatter, t, a[1].i, index, al_number(value));
+}
+
+static al_tensor *ones(const al_tensor *x) {
+  al_tensor *y = al_empty_like(x, (al_dtype)x->dtype), *one = al_scalar(1, (al_dtype)x->dtype);
+  return !y || !one || al_copy(y, one) ? NULL : y;
+}
+/* How many elements each element of the result is made of, at least 1. */
+static al_tensor *counts(const al_arg *a, al_tensor *x, al_tensor *src, al_tensor *index) {
+  al_tensor *own = without_self(a, ones(x), index, 0);
+  return al_maximum(al_apply(&al_op_scatter_add, own, a[1].i, index, ones(src)), al_number(1));
+}
+
+static int scatter_reduce_forward(al_call *c) {
+  al_tensor *x = ARG_T(0), *index = ARG_T(2), *src = ARG_T(3);
+  int kind = reduction_of(c->a[4].s);
+  if (kind < 0) return -1;
+  if (!al_is_float(x->dtype) || src->dtype != x->dtype)
+    return al_fail("x and src must be of one floating dtype");
+  if (!al_same_shape(src, index)) return al_fail("src and index differ in shape");
+  al_tensor *y = al_fresh_contiguous(without_self(c->a, x, index, reductions[kind].start),
+                                     (al_dtype)x->dtype);
+  if (!y || along(reductions[kind].fn[x->dtype == AL_FLOAT64], y, ARG_I(1), index, src, false))
+    return -1;
+  return al_ret(c, kind == MEANS ? al_div(y, counts(c->a, x, src, index)) : y);
+}
+
+/* Of an extreme all that reach it take an equal share. */
+static int scatter_reduce_grad(al_back *b) {
+  al_tensor *x = b->in[0], *index = b->in[2], *src = b->in[3], *y = b->out[0], *g = b->g[0];
+  int kind = reduction_of(b->a[4].s);
+  const int64_t dim = b->a[1].i;
+  al_tensor *gx, *gs;
+  if (kind == LARGEST || kind == SMALLEST) {
+    al_tensor *hit = al_to(al_eq(src, al_apply(&al_op_gather, y, dim, index)), src->dtype);
+    al_tensor *own = without_self(b->a, al_to(al_eq(x, y), x->dtype), index, 0);
+    g = al_div(g, al_apply(&al_op_scatter_add, own, dim, index, hit));
+    gx = al_mul(g, own), gs = al_mul(al_apply(&al_op_gather, g, dim, index), hit);
+  } else {
+    if (kind == MEANS) g = al_div(g, counts(b->a, x, src, index));
+    if (kind == PRODUCTS) g = al_mul(g, y);
+    gs = al_apply(&al_op_gather, g, dim, index), gx = g;
+    if (kind == PRODUCTS) gs = al_div(gs, src), gx = al_div(g, x);
+    gx = without_self(b->a, gx, index, 0);
+  }
+  b->gx[0] = gx, b->gx[2] = gs;
+  return gx && gs ? 0 : -1;
+}
+AL_OP(
+    scatter_reduce, .sig = "x:T dim:dim index:T src:T reduce:str {include_self:bool=true} -> T",
+    .save = "x index src out",
+    .doc = "x with the elements of src (of index's shape) gathered at the positions "
+           "[index[i][j]][j] for dim 1, and so on, and reduced:\n"
+           "sum, prod, mean, amax or amin of them and, unless include_self = false, x's own. "
+           "prod has gradients where nothing is 0.",
+    .forward = scatter_reduce_forward, .grad = scatter_reduce_grad,
+    .sample = "{away(3,4), 2, ints(1,4,3,6), away(3,6), 'sum'}, {away(4,3), 1, "
+              "ints(1,4,5,3), away(5,3), 'prod'}, {away(4,3), 1, ints(1,4,5,3), away(5,3), "
+              "'mean', {include_self=false}}, {distinct(4,3), 1, ints(1,4,5,3), "
+              "distinct(5,3) + 0.1, 'amax'}, {distinct(4,3), 1, ints(1,4,5,3), distinct(5,3) + "
+              "0.1, 'amin', {include_self=false}}");

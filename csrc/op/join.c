@@ -127,7 +127,7 @@ static int tile_forward(al_call *c) {
   return al_ret(c, y == x ? al_apply(&al_op_clone, x) : y);
 }
 
-AL_OP(tile, .sig = "x:T repeats:ints... -> T", .flags = AL_F_COMPOSITE,
+AL_OP(tile, .sig = "x:T repeats:ints... -> T", .alias = "repeat", .flags = AL_F_COMPOSITE,
       .doc = "x repeated along each dim, counts aligned to the last dims; more counts than "
              "dims add leading dims.",
       .forward = tile_forward, .sample = "{r(2,3), 2, 3}, {r(3), {2, 2}}, {r(2,2), 3}");

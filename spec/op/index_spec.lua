@@ -48,6 +48,20 @@ describe("index tensors", function()
     assert.same({ 0, 7, 0 }, al.zeros(3):scatter(1, int { 2 }, 7):totable())
   end)
 
+  it("scatter_reduce reduces what meets at one position", function()
+    local own, index = al.tensor { 10, 20, 30 }, int { 1, 1, 3 }
+    local src = al.tensor { 2, 4, 40 }
+    local function at(reduce, opts) return own:scatter_reduce(1, index, src, reduce, opts or {}):totable() end
+    local alone = { include_self = false }
+    assert.same({ 16, 20, 70 }, at "sum")
+    assert.same({ 80, 20, 1200 }, at "prod")
+    assert.same({ 3, 20, 40 }, at("mean", alone))
+    assert.same({ 10, 20, 40 }, at "amax")
+    assert.same({ 4, 20, 40 }, at("amax", alone))
+    assert.same({ 2, 20, 30 }, at "amin")
+    assert.error_matches(function() return at "median" end, "reduce must be sum")
+  end)
+
   it("repeated positions add up in index_add and in embedding's gradient", function()
     assert.same(
       { { 3, 3 }, { 0, 0 } }, al.zeros(2, 2):index_add(1, int { 1, 1, 1 },

@@ -1,4 +1,5 @@
--- Ops whose results are free in sign or order: what is compared instead of al[name].
+-- Ops whose results are free in sign or order, or lie in arguments: what is compared instead of
+-- al[name].
 local al = require "albedo"
 local calls = {}
 
@@ -23,6 +24,12 @@ function calls.qr(x, mode)
   local k = math.min(x:size(-1), x:size(-2))
   local sign = r:diagonal(0, -2, -1):detach():sign()
   return q:narrow(-1, 1, k) * sign:unsqueeze(-2), r:narrow(-2, 1, k) * sign:unsqueeze(-1)
+end
+
+-- In training the running statistics move.
+function calls.batch_norm(x, w, b, mean, var, opts)
+  if not opts then return al.batch_norm(x, w, b, mean, var) end
+  return al.batch_norm(x, w, b, mean, var, opts), mean, var
 end
 
 return calls

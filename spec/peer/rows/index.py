@@ -72,6 +72,16 @@ row("scatter_add", torch.scatter_add,
     lambda d: ((a := gathered(d))[0], a[1], a[2], d.x(list(a[2].shape))), n=20)
 
 
+def reduced(d):
+    a = gathered(d)
+    x = d.distinct(list(a[0].shape))
+    return x, a[1], a[2], d.float(d.distinct(list(a[2].shape)) + 0.1), d.choice("sum", "prod", "mean", "amax", "amin"), {
+        "include_self": d.bool()}
+
+
+row("scatter_reduce", torch.scatter_reduce, reduced, n=40)
+
+
 def scattered(d):
     """Different positions along the dim."""
     x = d.x(d.shape((1, 3), least=1))
@@ -87,4 +97,6 @@ row("scatter", torch.scatter, scattered, n=20)
 row("masked_select", torch.masked_select, lambda d: (lambda a, b: (d.x(a), d.mask(b)))(*d.broadcast()))
 row("nonzero", torch.nonzero, lambda d: d.any(p=0.8, ints=(0, 1), special=0), positions=(0,))
 row("one_hot", F.one_hot, lambda d: ((i := d.index(d.int(1, 6), d.shape((0, 3), least=1))), int(i.max()) + 1 + d.int(0, 2)))
+row("one_hot", lambda i, n, dtype: F.one_hot(i, n).to(dtype), lambda d: (
+    d.index(4, d.shape((0, 2))), 4, {"dtype": d.choice(torch.float32, torch.bool, torch.uint8)}), n=6)
 row("one_hot", F.one_hot, lambda d: d.index(d.int(1, 6), d.shape((0, 3), least=1)), n=6)

@@ -102,20 +102,34 @@ def batch_norm_args(d):
     x = d.normal([d.int(4, 6), d.int(1, 4)] + [d.int(2, 5) for _ in range(d.int(0, 3))])
     c = [x.shape[1]]
     if d.bool():
-        return x, *affine(d, c), {"training": True, "eps": d.choice(1e-5, 1e-3)}
+        return x, *affine(d, c), None, None, {"training": True, "eps": d.choice(1e-5, 1e-3)}
     return x, *affine(d, c), d.float(d.values(c, -1, 1), grad=False), d.float(d.values(c, 0.5, 2), grad=False)
 
 
 row("batch_norm", batch_norm, batch_norm_args, n=24)
+
+
+def batch_norm_running(x, w, b, mean, var, training, momentum):
+    """The running statistics too, which training moves: see calls.lua."""
+    mean, var = mean.clone(), var.clone()
+    return F.batch_norm(x, mean, var, w, b, training, momentum), mean, var
+
+
+row("batch_norm", batch_norm_running, lambda d: (*(a := batch_norm_args(d))[:1], *affine(d, (c := [a[0].shape[1]])),
+                                                 d.float(d.values(c, -1, 1), grad=False), d.float(d.values(c, 0.5, 2), grad=False),
+                                                 {"training": True, "momentum": d.num(0.05, 0.5)}), n=12)
+NEAR = (1e-5, 1e-2)  # eps
 row("instance_norm", lambda x, w=None, b=None, eps=1e-5: F.instance_norm(x, None, None, w, b, eps=eps),
-    lambda d: ((x := d.normal([d.int(1, 3), d.int(1, 4)] + [d.int(3, 6) for _ in range(d.int(1, 3))])), *affine(d, [x.shape[1]])))
+    lambda d: ((x := d.normal([d.int(1, 3), d.int(1, 4)] + [d.int(3, 6) for _ in range(d.int(1, 3))])), *affine(d, [x.shape[1]]),
+               {"eps": d.choice(*NEAR)}))
 # PyTorch 1.13 fails on a bias without a weight
-row("group_norm", lambda x, g, w=None, b=None: F.group_norm(x, g, torch.ones(x.shape[1], dtype=x.dtype) if w is None else w, b),
-    lambda d: (
+row("group_norm", lambda x, g, w=None, b=None, eps=1e-5:
+    F.group_norm(x, g, torch.ones(x.shape[1], dtype=x.dtype) if w is None else w, b, eps), lambda d: (
     (g := d.int(1, 3)), (x := d.normal([d.int(1, 3), g * d.int(1, 3)] + [d.int(3, 6) for _ in range(d.int(1, 3))])), g,
-    *affine(d, [x.shape[1]]))[1:], n=20)
+    *affine(d, [x.shape[1]]), {"eps": d.choice(*NEAR)})[1:], n=20)
 row("layer_norm", F.layer_norm, lambda d: (
-    (s := [d.int(3, 6) for _ in range(d.int(1, 2))]), d.normal(d.shape((0, 2)) + s), s, *affine(d, s))[1:], n=20)
+    (s := [d.int(3, 6) for _ in range(d.int(1, 2))]), d.normal(d.shape(0, 2) + s), s, *affine(d, s), {"eps": d.choice(*NEAR)})[1:],
+    n=20)
 
 
 # ---- resampling ----
@@ -136,6 +150,8 @@ def interpolate_args(d):
 
 
 row("interpolate", interpolate, interpolate_args, n=32)
+row("interpolate", lambda x, scale, mode: F.interpolate(x, scale_factor=scale, mode=mode, recompute_scale_factor=True),
+    lambda d: (planes(d, 2, 3), {"scale": d.choice(2, 0.5, 1.7), "mode": d.choice("nearest", "bilinear", "area")}))
 row("grid_sample", lambda x, g, mode="bilinear", padding_mode="zeros", align_corners=False:
     F.grid_sample(x, g, mode, padding_mode, align_corners),
     lambda d: ((x := planes(d, 2)), d.x([x.shape[0], d.int(1, 5), d.int(1, 5), 2], lo=-1.2, hi=1.2),

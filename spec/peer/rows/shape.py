@@ -98,7 +98,7 @@ for _name in "zeros ones".split():
 for _name in "zeros_like ones_like".split():
     row(_name, getattr(torch, _name), lambda d: (d.any(special=0), {"dtype": d.choice(*TYPES)}) if d.bool() else d.any(special=0))
 row("full", lambda s, v, dtype: torch.full(s, v, dtype=dtype), lambda d: (d.shape((1, 4)), d.int(0, 5), {"dtype": d.choice(*TYPES[:5])}))
-row("full_like", torch.full_like, lambda d: (d.x(), d.num(-3, 3)))
+row("full_like", torch.full_like, lambda d: (d.x(), d.num(-3, 3)) if d.bool() else (d.x(), d.int(0, 3), {"dtype": d.choice(*TYPES[:5])}))
 row("fill", lambda x, v: torch.full_like(x, v), lambda d: (d.x(), d.num(-3, 3)))
 row("zero", torch.zeros_like, lambda d: d.any(special=0))
 row("eye", lambda n, m=None, dtype=torch.float32: torch.eye(n, n if m is None else m, dtype=dtype),
@@ -107,6 +107,7 @@ row("arange", lambda a, b=None, step=1, dtype=None: torch.as_tensor(
     [a + step * i for i in range(int((b - a) / step + 1e-9) + 1)] if b is not None else list(range(1, a + 1)),
     dtype=dtype or (torch.int64 if all(isinstance(v, int) for v in (a, b or 0, step)) else torch.float32)),
     lambda d: d.choice(lambda: d.int(0, 9), lambda: ((a := d.int(-5, 5)), a + d.int(0, 9), d.int(1, 3)),
-                       lambda: ((a := d.num(-5, 5)), a + d.num(1, 9), 0.37), lambda: (5, -5, -2))(), n=20)
+                       lambda: ((a := d.num(-5, 5)), a + d.num(1, 9), 0.37), lambda: (5, -5, -2),
+                       lambda: (d.int(0, 3), d.int(4, 9), {"dtype": d.choice(*TYPES[:5])}))(), n=24)
 row("linspace", lambda a, b, n, dtype=torch.float32: torch.linspace(a, b, n, dtype=torch.float64),
     lambda d: (d.num(-5, 5), d.num(-5, 5), d.int(1, 9), {"dtype": d.choice(*TYPES[:2])}), dtype=False)
