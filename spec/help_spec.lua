@@ -28,6 +28,12 @@ describe("al.help", function()
       assert.is_truthy(help.text(name):find("^" .. name .. "[({]"), name)
     end
     assert.is_truthy(help.text("nn.Linear"):find("y = x w^T", 1, true))
+    for name, class in pairs(al.nn) do
+      if type(class) == "table" and class.classname then
+        assert.is_true(#help.text("nn." .. name) > 10, name)
+      end
+    end
+    assert.is_truthy(help.text("nn.GRU"):find("nn.GRU(inputs, hidden", 1, true))
     assert.is_truthy(help.text("rows"):find("first dim", 1, true))
     assert.error_matches(function() help.text("nn.Nothing") end, "nothing is known")
     assert.error_matches(function() help.text("no.such.path") end, "nothing is known")

@@ -45,7 +45,7 @@ local native = {
 
 -- The comment above line `at` of a Lua file, past at most three lines on `name`; its first line
 -- begins with three dashes.
-local function comment_above(source, at, name)
+local function comment_above(source, at, name, nearest)
   local file = source:sub(1, 1) == "@" and io.open(source:sub(2))
   if not file then return nil end
   local lines = {}
@@ -63,8 +63,17 @@ local function comment_above(source, at, name)
     if not lines[k]:find("^%-%-") then break end
     if lines[k]:find("^%-%-%-") then first = k end
   end
+  if not first and nearest then -- a class made by a function for many: the next comment up
+    last = at - 1
+    while last > 0 and not lines[last]:find("^%s*%-%-") do
+      if lines[last]:find("^end") then return nil end
+      last = last - 1
+    end
+    first = last
+    while first > 1 and lines[first - 1]:find("^%s*%-%-") do first = first - 1 end
+  end
   local text = {}
-  for k = first or last + 1, last do text[#text + 1] = lines[k]:gsub("^%-+ ?", "") end
+  for k = first or last + 1, last do text[#text + 1] = lines[k]:gsub("^%s*%-+ ?", "") end
   return #text > 0 and table.concat(text, "\n") or nil
 end
 
@@ -77,11 +86,13 @@ local function comment_of(path)
     value = ok and v or nil
     if type(value) ~= "table" and type(value) ~= "function" then break end
   end
-  if type(value) == "table" then value = rawget(value, "init") or rawget(value, "forward") end
+  local class = type(value) == "table"
+  if class then value = rawget(value, "init") or rawget(value, "forward") end
   if type(value) ~= "function" then value = al.native.methods[path] end
   if type(value) ~= "function" then return nil end
   local info = debug.getinfo(value, "S")
-  return info.linedefined > 0 and comment_above(info.source, info.linedefined, name) or nil
+  local at = info.linedefined
+  return at > 0 and comment_above(info.source, at, name, class) or nil
 end
 
 -- name -> registry entry, aliases too; hidden ops are not for scripts.

@@ -28,6 +28,8 @@ end
 
 local Sequential = List:extend "Sequential"
 
+--- nn.Sequential { a, b, c }: runs its children, modules or functions, each on the last one's
+-- result.
 function Sequential:forward(x)
   local members = self._members
   for _, name in ipairs(self._children) do x = members[name](x) end

@@ -7,8 +7,8 @@ local class = module.class
 local unpack = table.unpack or unpack
 local layers = {}
 
--- Activations, each one op of x, with the options of the op by position: name = { op,
--- defaults... }.
+-- nn.ReLU(), nn.LeakyReLU(slope), nn.Softmax(dim), ...: the activation of the same name, its
+-- options by position (name = { op, defaults }).
 for name, spec in pairs {
   ReLU = { "relu" }, ReLU6 = { "relu6" }, Sigmoid = { "sigmoid" }, Tanh = { "tanh" },
   SiLU = { "silu" }, GELU = { "gelu" }, SELU = { "selu" }, Mish = { "mish" },
