@@ -36,7 +36,8 @@ describe("models", function()
   end)
 
   it("are as large as published", function()
-    local counts = { resnet18 = 11689512, resnet50 = 25557032, squeezenet1_1 = 1235496 }
+    local counts = { resnet18 = 11689512, resnet50 = 25557032, squeezenet1_1 = 1235496,
+      densenet121 = 7978856, inception_v3 = 27161264, aconvnet = 303498 }
     for name, count in pairs(counts) do
       al.scope(function() assert.equal(count, (models[name]():num_parameters()), name) end)
     end
@@ -71,6 +72,7 @@ describe("models", function()
       models.mobilenet_v2 { width = 0.25, classes = 4 },
       models.resnet18 { width = 0.125, classes = 4, stem = 3 },
       models.resnet50 { width = 0.125, classes = 4, dropout = 0.1 },
+      models.densenet121 { width = 0.25, classes = 4, dropout = 0.1 },
     } do
       local y = net(picture(2, 64))
       assert.same({ 2, 4 }, y.shape)
@@ -95,6 +97,31 @@ describe("models", function()
     local same = models.vgg11 { width = 0.125, classes = 10, hidden = 64, pool = 1,
       weights = source:state_dict() }
     assert.same({}, same.report.skipped)
+  end)
+
+  it("A-ConvNet scores chips of 88 x 88, and larger ones by parts", function()
+    local net = models.aconvnet { width = 0.25 }:eval()
+    local x = al.randn(2, 1, 96, 88)
+    local y = net(x)
+    assert.same({ 2, 10 }, y.shape)
+    local parts = (net(x:narrow(3, 1, 88)) + net(x:narrow(3, 9, 88))) / 2
+    assert.is_true((y - parts):abs():max():item() < 1e-5)
+  end)
+
+  it("Inception has a second head in training", function()
+    local net = models.inception_v3 { width = 0.0625, classes = 3 }
+    local x = al.randn(1, 3, 299, 299)
+    local y, aux = net(al.cat({ x, x + 1 }, 1))
+    assert.same({ 2, 3 }, y.shape)
+    assert.same({ 2, 3 }, aux.shape)
+    al.cat({ y, aux }, 1):square():sum():backward()
+    for name, p in net:named_parameters() do assert.is_truthy(p.grad, name) end
+    local _, none = net:eval()(x:narrow(3, 1, 75):narrow(4, 1, 75))
+    assert.is_nil(none)
+    local other = models.inception_v3 { width = 0.0625, classes = 5, aux = false,
+      weights = net:state_dict() }
+    assert.equal(4, #other.report.skipped)
+    assert.is_nil(other:get "AuxLogits")
   end)
 
   it("segment: every plan of the U-Net, in 2 and 3 dims", function()

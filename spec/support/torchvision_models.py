@@ -60,6 +60,10 @@ def torchvision():
     check("squeezenet1_0", "{classes=7}", tv.squeezenet1_0(num_classes=7), 2, 3, 65, 50)
     check("squeezenet1_1", "{classes=7}", tv.squeezenet1_1(num_classes=7), 2, 3, 65, 50)
     check("mobilenet_v2", "{classes=7,width=0.5}", tv.mobilenet_v2(num_classes=7, width_mult=0.5), 2, 3, 50, 40)
+    check("densenet121", "{classes=7,width=0.25}",
+          tv.DenseNet(8, (6, 12, 24, 16), 16, num_classes=7), 1, 3, 50, 65)
+    inception = tv.inception_v3(weights=None, num_classes=7, init_weights=False, transform_input=True)
+    check("inception_v3", "{classes=7,transform_input=true}", inception, 1, 3, 75, 80)
 
 
 def steps():

@@ -14,6 +14,7 @@ local models = {}
 local files = {
   vgg = "vgg11 vgg13 vgg16 vgg19", resnet = "resnet18 resnet34 resnet50 resnet101",
   mobilenet = "mobilenet_v2", squeezenet = "squeezenet1_0 squeezenet1_1",
+  densenet = "densenet121", inception = "inception_v3", aconvnet = "aconvnet",
   unet = "unet2d unet3d", bilstm = "bilstm",
 }
 for file, names in pairs(files) do

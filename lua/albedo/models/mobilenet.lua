@@ -3,26 +3,25 @@
 local al = require "albedo"
 local nn = require "albedo.nn"
 local define = require "albedo.models.define"
+local conv = require("albedo.models.blocks").conv
 
 -- Convolution, batch norm, ReLU6: children 0, 1, 2.
 local ConvNorm = nn.Sequential:extend "ConvNorm"
 
 function ConvNorm:init(inputs, outputs, kernel, stride, groups)
   self.stride = stride
-  self:add(nn.Conv2d(inputs, outputs, kernel,
-    { stride = stride, pad = (kernel - 1) / 2, groups = groups or 1, bias = false }))
+  self:add(conv(inputs, outputs, kernel, { stride = stride, groups = groups }))
   self:add(nn.BatchNorm2d(outputs))
   self:add(nn.ReLU6())
-  nn.init.kaiming_normal_(self[1].weight, { mode = "fan_out", nonlinearity = "relu" })
 end
 
 -- TensorFlow's "same" with stride 2 puts the odd row and column of padding at the end. Only
 -- even sizes differ from symmetric padding.
 function ConvNorm:forward(x)
   if not (self.tensorflow and self.stride == 2) then return nn.Sequential.forward(self, x) end
-  local conv, shape = self[1], x.shape
+  local layer, shape = self[1], x.shape
   x = al.pad(x, { shape[4] % 2, 1, shape[3] % 2, 1 })
-  x = al.conv2d(x, conv.weight, nil, { stride = 2, groups = conv.options.groups })
+  x = al.conv2d(x, layer.weight, nil, { stride = 2, groups = layer.options.groups })
   return self[3](self[2](x))
 end
 
@@ -34,9 +33,7 @@ function InvertedResidual:init(inputs, outputs, stride, expand)
   self.conv = nn.Sequential()
   if expand ~= 1 then self.conv:add(ConvNorm(inputs, hidden, 1, 1)) end
   self.conv:add(ConvNorm(hidden, hidden, 3, stride, hidden))
-  local project = nn.Conv2d(hidden, outputs, 1, { bias = false })
-  nn.init.kaiming_normal_(project.weight, { mode = "fan_out", nonlinearity = "relu" })
-  self.conv:add(project):add(nn.BatchNorm2d(outputs))
+  self.conv:add(conv(hidden, outputs, 1)):add(nn.BatchNorm2d(outputs))
 end
 
 function InvertedResidual:forward(x)

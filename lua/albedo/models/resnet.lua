@@ -4,13 +4,7 @@
 local al = require "albedo"
 local nn = require "albedo.nn"
 local define = require "albedo.models.define"
-
-local function conv(inputs, outputs, kernel, stride)
-  local layer = nn.Conv2d(inputs, outputs, kernel,
-    { stride = stride or 1, pad = (kernel - 1) / 2, bias = false })
-  nn.init.kaiming_normal_(layer.weight, { mode = "fan_out", nonlinearity = "relu" })
-  return layer
-end
+local conv = require("albedo.models.blocks").conv
 
 -- Two convolutions (basic) or three (bottleneck) of `kernels`, added to x, which a 1x1
 -- convolution fits where the shape changes. `convs`: each { outputs, kernel, stride }.
@@ -20,13 +14,13 @@ function Block:init(inputs, convs, stride)
   local channels = inputs
   self.count = #convs
   for i, c in ipairs(convs) do
-    self["conv" .. i] = conv(channels, c[1], c[2], c[3])
+    self["conv" .. i] = conv(channels, c[1], c[2], { stride = c[3] })
     self["bn" .. i] = nn.BatchNorm2d(c[1])
     channels = c[1]
   end
   if stride ~= 1 or inputs ~= channels then
     self.downsample = nn.Sequential {
-      conv(inputs, channels, 1, stride), nn.BatchNorm2d(channels),
+      conv(inputs, channels, 1, { stride = stride }), nn.BatchNorm2d(channels),
     }
   end
 end
@@ -50,7 +44,7 @@ local ResNet = nn.class "ResNet"
 
 function ResNet:init(depth, o)
   local plan, channels = depths[depth], o.wide(64)
-  self.conv1 = conv(o.in_channels, channels, o.stem, o.stem == 7 and 2 or 1)
+  self.conv1 = conv(o.in_channels, channels, o.stem, { stride = o.stem == 7 and 2 or 1 })
   self.bn1 = nn.BatchNorm2d(channels)
   if o.stem == 7 then self.maxpool = nn.MaxPool2d(3, { stride = 2, pad = 1 }) end
   for stage = 1, 4 do
