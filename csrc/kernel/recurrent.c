@@ -14,6 +14,7 @@ const al_recurrent_kernels AL_K(al_recurrent) = {
     .lstm_back = {lstm_back_f32, lstm_back_f64},
     .gru = {gru_f32, gru_f64},
     .gru_back = {gru_back_f32, gru_back_f64},
+    .product = {product_f32, product_f64},
 };
 
 #else
@@ -92,6 +93,45 @@ static void AL_S(gru_back)(int64_t h, const void *vgates, const void *vq, const 
     dx[2 * h + j] = dn;
     ds[2 * h + j] = dn * r;
     dh[j] = d * z;
+  }
+}
+
+/* `rows` rows of C, the columns of `nv` vectors, of which `left` exist. */
+AL_INLINE void AL_S(tile)(const int rows, const int nv, int64_t n, int64_t k, const real *a,
+                          int64_t lda, const real *b, bool add, real *c, int64_t left) {
+  rvec sum[4][3] = {{{0}}};
+  for (int64_t l = 0; l < k; l++) {
+    rvec w[3];
+    AL_UNROLL for (int v = 0; v < nv; v++) w[v] = AL_S(load)(b + l * n + v * LANES);
+    AL_UNROLL for (int r = 0; r < rows; r++) {
+      rvec x = AL_S(splat)(a[r * lda + l]);
+      AL_UNROLL for (int v = 0; v < nv; v++) sum[r][v] += x * w[v];
+    }
+  }
+  AL_UNROLL for (int r = 0; r < rows; r++) AL_UNROLL for (int v = 0; v < nv; v++) {
+    real *to = c + r * n + v * LANES;
+    int64_t m = al_min(left - v * LANES, LANES);
+    rvec y = sum[r][v];
+    if (add) y += m == LANES ? AL_S(load)(to) : AL_S(load_part)(to, 0, m);
+    if (m == LANES) AL_S(store)(to, y);
+    else AL_S(store_part)(to, m, y);
+  }
+}
+
+static void AL_S(product)(int64_t m, int64_t n, int64_t k, const void *va, int64_t lda,
+                          const void *vb, bool add, void *vc) {
+  const real *a = va, *b = vb;
+  real *c = vc;
+  for (int64_t j = 0; j < n;) {
+    int wide = n - j > 2 * LANES ? 3 : 1;
+    int64_t i = 0;
+    for (; i + 4 <= m; i += 4)
+      if (wide == 3) AL_S(tile)(4, 3, n, k, a + i * lda, lda, b + j, add, c + i * n + j, n - j);
+      else AL_S(tile)(4, 1, n, k, a + i * lda, lda, b + j, add, c + i * n + j, n - j);
+    for (; i < m; i++)
+      if (wide == 3) AL_S(tile)(1, 3, n, k, a + i * lda, lda, b + j, add, c + i * n + j, n - j);
+      else AL_S(tile)(1, 1, n, k, a + i * lda, lda, b + j, add, c + i * n + j, n - j);
+    j += wide * LANES;
   }
 }
 #undef SIGMOID

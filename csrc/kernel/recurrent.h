@@ -3,6 +3,7 @@
 #ifndef AL_KERNEL_RECURRENT_H
 #define AL_KERNEL_RECURRENT_H
 #include "../core/isa.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct al_recurrent_kernels { /* [0] float, [1] double */
@@ -21,6 +22,10 @@ typedef struct al_recurrent_kernels { /* [0] float, [1] double */
   /* before: the state before; ds: cotangent of p + b (dx: of the input's share) */
   void (*gru_back[2])(int64_t h, const void *gates, const void *q, const void *before,
                       const void *g, void *dh, void *dx, void *ds);
+  /* C (m x n) = A (m x k, rows lda apart) B (k x n), or added to C: few rows, and a B that
+   * stays in the cache from step to step, readable for 64 bytes past its end. */
+  void (*product[2])(int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, const void *b,
+                     bool add, void *c);
 } al_recurrent_kernels;
 AL_DECLARE_TABLE(al_recurrent_kernels, al_recurrent);
 #endif

@@ -14,7 +14,7 @@ extern al_op al_op_lstm, al_op_gru, al_op_linear, al_op_stack, al_op_select;
 enum { X, WEIGHTS, STATE = 9, CELL, AFTER = 12 }; /* parameters; four weights a direction */
 
 typedef struct layer {
-  bool lstm, recording;
+  bool lstm, recording, small; /* ... the state's weights are few, see hold_weights */
   al_dtype d;
   int dirs;
   int64_t n, t, f, h, gates, rows, pieces, size; /* rows of a piece; pieces a direction */
@@ -92,8 +92,12 @@ static void forward_pieces(int64_t begin, int64_t end, void *arg) {
     char *p = q->p + (dir * q->n + from) * q->gates * q->size;
     for (int64_t step = 0; step < q->t; step++) {
       int64_t t = dir ? q->t - 1 - step : step;
-      al_one_product(q->d, to - from, q->gates, q->h, state(q, q->s, dir, from), q->h,
-                     q->w[dir], q->h, true, 0, p, q->gates);
+      const char *before = state(q, q->s, dir, from);
+      if (q->small)
+        k->product[real](to - from, q->gates, q->h, before, q->h, q->w[dir], false, p);
+      else
+        al_one_product(q->d, to - from, q->gates, q->h, before, q->h, q->w[dir], q->h, true, 0,
+                       p, q->gates);
       for (int64_t i = from; i < to; i++) {
         char *a = row(q, q->a[dir], i, t, q->gates), *s = state(q, q->s, dir, i),
              *c = state(q, q->c, dir, i), *y = output(q, q->y, dir, i, t),
@@ -135,9 +139,13 @@ static void backward_pieces(int64_t begin, int64_t end, void *arg) {
           k->gru_back[real](q->h, a, keep, row(q, q->before[dir], i, t, q->h), g, dh, dx, ds);
         }
       }
-      al_one_product(q->d, to - from, q->h, q->gates, row(q, q->ds[dir], from, t, q->gates),
-                     q->t * q->gates, q->w[dir], q->h, false, 1, state(q, q->s, dir, from),
-                     q->h);
+      const char *ds = row(q, q->ds[dir], from, t, q->gates);
+      char *dh = state(q, q->s, dir, from);
+      if (q->small)
+        k->product[real](to - from, q->h, q->gates, ds, q->t * q->gates, q->w[dir], true, dh);
+      else
+        al_one_product(q->d, to - from, q->h, q->gates, ds, q->t * q->gates, q->w[dir], q->h,
+                       false, 1, dh, q->h);
     }
   }
 }
@@ -147,11 +155,25 @@ static al_tensor *copy_or_zeros(const layer *q, al_tensor *t, const int64_t *sha
   return t ? al_fresh_contiguous(t, q->d) : al_zeros(q->d, 3, shape);
 }
 
-/* The state's weights and biases as arrays. */
-static int hold_weights(layer *q, al_tensor *const *t) {
+/* The state's weights and biases as arrays. A step's product of few rows costs the BLAS less
+ * than arranging the weights for it: those that fit a cache are arranged once, w_hh as it is
+ * for the gradient, transposed for the forward pass. */
+static int hold_weights(layer *q, al_tensor *const *t, bool transposed) {
+  int64_t shape[] = {q->gates + 1, q->h + 64}; /* room past the end */
+  q->small = q->rows <= 32 && q->h * q->gates * q->size <= 1 << 20;
   for (int dir = 0; dir < q->dirs; dir++) {
-    al_tensor *w = al_dense(t[WEIGHTS + 4 * dir + 1], q->d), *b = t[WEIGHTS + 4 * dir + 3];
+    al_tensor *w = t[WEIGHTS + 4 * dir + 1], *b = t[WEIGHTS + 4 * dir + 3];
     b = b ? al_dense(b, q->d) : al_zeros(q->d, 1, &q->gates);
+    if (q->small) {
+      al_tensor *room = al_zeros(q->d, 2, shape),
+                *from = transposed ? al_transpose(w, 0, 1) : w;
+      if (!room || !from) return -1;
+      int64_t step[] = {from->shape[1], 1};
+      w = al_alias(room, 2, from->shape, step, room->offset);
+      if (!w || al_copy(w, from)) return -1;
+    } else {
+      w = al_dense(w, q->d);
+    }
     if (!w || !b) return -1;
     q->w[dir] = al_data(w);
     q->b[dir] = al_data(b);
@@ -163,7 +185,7 @@ static int run_forward(al_call *c, bool lstm) {
   al_tensor *in[AFTER] = {0};
   layer q;
   for (int k = 0; k < c->op->nparams; k++) in[k] = ARG_T(k);
-  if (open_layer(&q, lstm, in) || hold_weights(&q, in)) return -1;
+  if (open_layer(&q, lstm, in) || hold_weights(&q, in, true)) return -1;
   q.recording = c->recording;
   int64_t out[] = {q.n, q.t, q.dirs * q.h}, states[] = {q.dirs, q.n, q.h},
           keep[] = {q.n, q.t, q.h}, products[] = {q.dirs, q.n, q.gates};
@@ -231,7 +253,7 @@ static int form(const al_back *b, al_tensor **in, al_tensor **out);
 static int run_gradient(al_back *b, bool lstm) {
   layer q;
   if (b->create_graph) return al_grad_through(b, form);
-  if (open_layer(&q, lstm, b->in) || hold_weights(&q, b->in)) return -1;
+  if (open_layer(&q, lstm, b->in) || hold_weights(&q, b->in, false)) return -1;
   int64_t gates[] = {q.n, q.t, q.gates}, states[] = {q.dirs, q.n, q.h};
   al_tensor *dx[2], *ds[2], *before[2], *g = al_dense(b->g[0], q.d),
                                         *dh = copy_or_zeros(&q, b->g[1], states), *dc = NULL,

@@ -41,6 +41,41 @@ describe("lstm", function()
     assert.equal(0, y[2]:narrow(1, 3, 3):abs():sum():item() + y[3]:abs():sum():item())
   end)
 
+  it("is its formula at every size: few weights, and more than a cache holds", function()
+    al.seed(3)
+    local function step(x, h, c, wi, wh)
+      local a = al.linear(x, wi) + al.linear(h, wh)
+      local n = h.shape[2]
+      local i, f = a:narrow(2, 1, n):sigmoid(), a:narrow(2, n + 1, n):sigmoid()
+      local g, o = a:narrow(2, 2 * n + 1, n):tanh(), a:narrow(2, 3 * n + 1, n):sigmoid()
+      c = f * c + i * g
+      return o * c:tanh(), c
+    end
+    for _, size in ipairs { { 7, 40, "float32" }, { 7, 40, "float64" }, { 21, 190, "float64" } } do
+      local n, units, dtype = size[1], size[2], size[3]
+      local like = { dtype = dtype }
+      local x = al.randn({ n, 3, 6 }, like):requires_grad_()
+      local wi = (al.randn({ 4 * units, 6 }, like) / 3):requires_grad_()
+      local wh = (al.randn({ 4 * units, units }, like) / math.sqrt(units)):requires_grad_()
+      local h, c = al.zeros({ n, units }, like), al.zeros({ n, units }, like)
+      local total, y = 0, (al.lstm(x, wi, wh))
+      local weight = al.randn(y.shape, like)
+      for t = 1, 3 do
+        h, c = step(x:select(2, t), h, c, wi, wh)
+        total = total + (h * weight:select(2, t)):sum()
+      end
+      local close = dtype == "float32" and 2e-5 or 1e-12
+      local function near(a, b)
+        local gap = (a - b):detach():abs():max():item() / b:detach():abs():max():item()
+        assert.is_true(gap < close, ("%d units: %g"):format(units, gap))
+      end
+      near(y:select(2, 3), h)
+      local got = al.grad((y * weight):sum(), { x, wi, wh })
+      local want = al.grad(total, { x, wi, wh })
+      for k = 1, 3 do near(got[k], want[k]) end
+    end
+  end)
+
   it("says what does not fit", function()
     local x, w = al.randn(2, 3, 4), al.randn(8, 4)
     local fails = assert.error_matches
