@@ -12,6 +12,9 @@
 //   gx[c][p] = sum over k, t of w[k][c][t] gy[k][(p + pad - t * dil) / stride].
 // Each residue is a part of the pass: parts share the window, have their own taps and weights,
 // and are interleaved as they leave. A forward convolution has one part.
+//
+// Where the planes are small, the images of a batch are folded into the unused axis of depth: a
+// box then holds pixels of several, and no vector is left half empty at the end of each.
 #ifndef AL_REAL
 #include <omp.h>
 
@@ -26,7 +29,8 @@ enum {
   WINDOW = 32 << 10, // elements of a window, about
   STREAM = 24 << 20, // bytes of output from which it goes past the caches
   ROWS = 256,        // output channels of a task, at most
-  TASKS = 16         // wanted at least, to share among threads
+  TASKS = 16,        // wanted at least, to share among threads
+  SMALL = 1 << 10    // pixels of a plane whose images are folded, at most
 };
 
 // The output positions first + o * stride, o < grid, and the taps that reach them.
@@ -44,31 +48,31 @@ typedef struct pass {
   int64_t dst[3], stride[3]; // extents of the output, distance of a part's positions
   int64_t n, groups, rows,
       chans; // a group: `rows` output channels from `chans` source channels
-  int64_t w_row, w_chan, w_group;      // strides of the weight
-  int64_t parts;                       // product of the strides
-  part *part;                          // in the order of the residues, w fastest
-  int64_t block, blocks;               // source channels of a block, how many blocks
-  int64_t panels, task_panels, splits; // row panels, of a task, ranges of them
-  int64_t columns;                     // accumulators a row of a task has at most
-  bool stream;                         // the output is too large for the caches
+  int64_t w_row, w_chan, w_group;       // strides of the weight
+  int64_t src_chan, dst_chan, dst_deep; // from a channel to the next; from an image folded in
+  int first;                            // axis 0, or 1 when images are folded into it
+  int64_t parts;                        // product of the strides
+  part *part;                           // in the order of the residues, w fastest
+  int64_t block, blocks;                // source channels of a block, how many blocks
+  int64_t panels, task_panels, splits;  // row panels, of a task, ranges of them
+  int64_t columns;                      // accumulators a row of a task has at most
+  bool stream;                          // the output is too large for the caches
 } pass;
 
-static void plan(pass *p, int64_t taps, int64_t mr, int64_t tile) {
-  window *w = &p->win;
-  p->blocks = al_ceil_div(p->chans, al_max(1, DEPTH / taps));
-  p->block = al_ceil_div(p->chans, p->blocks);
-  p->panels = al_ceil_div(p->rows, mr);
-  int64_t rows = al_min(p->rows, ROWS) * p->parts;
-  // Sums that wait for more blocks share the L2 cache with the window and the weights.
-  int64_t sums = p->blocks > 1 ? SUMS : 2 * SUMS;
-  al_window_cut(w, al_max(2 * tile, al_min(sums / rows, WINDOW / p->block)));
-  int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
-  int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
-  splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
-  p->task_panels = al_ceil_div(p->panels, splits);
-  p->splits = al_ceil_div(p->panels, p->task_panels);
-  // Row by row a chunk may take a tenth more vectors than in one run.
-  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + tile;
+// The convolution to plan, images folded into axis 0 or not; `from` and `to` are the extents of
+// source and output.
+static al_conv fold(pass *p, const al_conv *cv, const int64_t *from, const int64_t *to) {
+  al_conv f = *cv;
+  p->src_chan = al_volume(from), p->dst_chan = al_volume(to);
+  p->win.deep = from[1] * from[2], p->dst_deep = to[1] * to[2];
+  p->first = cv->n > 1 && from[0] == 1 && to[0] == 1 && cv->ker[0] == 1 && !cv->pad[0] &&
+             cv->stride[0] == 1 && al_max(p->src_chan, p->dst_chan) <= SMALL;
+  if (!p->first) return f;
+  p->win.deep = p->groups * p->chans * p->src_chan;
+  p->dst_deep = p->groups * p->rows * p->dst_chan;
+  f.in[0] = f.out[0] = cv->n;
+  p->n = f.n = 1;
+  return f;
 }
 
 // The pixels of a chunk as vectors into its window: row by row, or, if that takes a tenth more
@@ -89,6 +93,36 @@ static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
   return (layout){each, c->len[1] * wide * lanes, wide * lanes, wide, false};
 }
 
+// Cuts the grid in boxes of about `pixels`, at least `least`, leaving few lanes idle.
+static void cut(window *w, int64_t pixels, int64_t least, int64_t lanes) {
+  int64_t best = pixels, fewest = INT64_MAX;
+  for (int64_t sixteenths = 24; sixteenths >= 8; sixteenths--) {
+    al_window_cut(w, al_max(least, pixels * sixteenths / 16));
+    chunk c = al_window_chunk(w, 0);
+    int64_t all = w->chunks[0] * w->chunks[1] * w->chunks[2] * lay_out(w, &c, lanes).vectors;
+    if (all < fewest) fewest = all, best = al_max(least, pixels * sixteenths / 16);
+  }
+  al_window_cut(w, best);
+}
+
+static void plan(pass *p, int64_t taps, int64_t mr, int64_t lanes, int64_t tile) {
+  window *w = &p->win;
+  p->blocks = al_ceil_div(p->chans, al_max(1, DEPTH / taps));
+  p->block = al_ceil_div(p->chans, p->blocks);
+  p->panels = al_ceil_div(p->rows, mr);
+  int64_t rows = al_min(p->rows, ROWS) * p->parts;
+  // Sums that wait for more blocks share the L2 cache with the window and the weights.
+  int64_t sums = p->blocks > 1 ? SUMS : 2 * SUMS;
+  cut(w, al_min(sums / rows, WINDOW / p->block), 2 * tile, lanes);
+  int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
+  int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
+  splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
+  p->task_panels = al_ceil_div(p->panels, splits);
+  p->splits = al_ceil_div(p->panels, p->task_panels);
+  // Row by row a chunk may take a tenth more vectors than in one run.
+  p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + tile;
+}
+
 // Terms of a block, numbered (channel, tap), given where the taps of its first channel lie.
 static void spread(const pass *p, part *q) {
   for (int64_t k = q->taps; k < p->block * q->taps; k++)
@@ -97,10 +131,13 @@ static void spread(const pass *p, part *q) {
 
 // A pass of one part over three axes: a forward convolution, or a gradient of stride 1. `table`
 // holds al_window_table(ax) numbers and plan_size(ax) more.
-static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t tile, int64_t *table) {
+static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t lanes, int64_t tile,
+                     int64_t *table) {
   part *q = p->part;
+  int64_t deep = p->win.deep;
   al_window_init(&p->win, ax, table);
-  plan(p, p->win.taps, mr, tile);
+  p->win.deep = deep;
+  plan(p, p->win.taps, mr, lanes, tile);
   *q = (part){.taps = p->win.taps, .tap = table + al_window_table(ax)};
   q->off = q->tap + q->taps;
   for (int i = 0; i < 3; i++) p->dst[i] = ax[i].dst, p->stride[i] = 1, q->grid[i] = ax[i].grid;
@@ -110,7 +147,7 @@ static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t tile, int64_t 
 }
 
 // The gradient in the input of a strided convolution: the window holds what all residues read.
-static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t tile,
+static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t lanes, int64_t tile,
                           int64_t *table) {
   static int64_t zero;
   window *w = &p->win;
@@ -129,7 +166,7 @@ static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t tile,
     p->dst[i] = cv->in[i], p->stride[i] = cv->stride[i];
     taps *= most;
   }
-  plan(p, taps, mr, tile);
+  plan(p, taps, mr, lanes, tile);
   int64_t weights = 0;
   for (int64_t r = 0; r < p->parts; r++) {
     axis a[3] = {al_axis_input(cv, 0, r / cv->stride[2] / cv->stride[1]),
@@ -214,7 +251,7 @@ static __attribute__((noinline)) void AL_S(write_out)(const pass *p, const chunk
                                                       const real *sums, int64_t size,
                                                       int64_t m0, int64_t m1, const real *bias,
                                                       real *dst) {
-  int64_t plane = p->dst[0] * p->dst[1] * p->dst[2], s = p->stride[2];
+  int64_t s = p->stride[2];
   for (int64_t m = m0; m < m1; m++, sums += p->columns)
     for (int64_t r = 0; r < p->parts; r += s) {
       const part *q = &p->part[r];
@@ -223,8 +260,8 @@ static __attribute__((noinline)) void AL_S(write_out)(const pass *p, const chunk
       for (int64_t d = 0; d < len[0]; d++)
         for (int64_t h = 0; h < len[1]; h++) {
           int64_t z = q->first[0] + (c->at[0] + d) * p->stride[0];
-          int64_t row = z * p->dst[1] + q->first[1] + (c->at[1] + h) * p->stride[1];
-          real *y = dst + m * plane + row * p->dst[2] + c->at[2] * s;
+          int64_t row = q->first[1] + (c->at[1] + h) * p->stride[1];
+          real *y = dst + m * p->dst_chan + z * p->dst_deep + row * p->dst[2] + c->at[2] * s;
           const real *v = sums + r * size + d * l.depth + h * l.row, *both[2] = {v, v};
           for (int64_t f = 0; f < s; f++) {
             int64_t len_w = al_max(0, al_min(c->len[2], q[f].grid[2] - c->at[2]));
@@ -244,38 +281,44 @@ typedef struct AL_S(place) {
   int64_t win, out, lanes;
 } AL_S(place);
 
-static void AL_S(places)(const pass *p, const chunk *c, layout l, int64_t step,
+static void AL_S(places)(const pass *p, const chunk *c, layout l, int64_t cover,
                          AL_S(place) * to) {
   const window *w = &p->win;
-  for (int64_t v = 0; v < al_round_up(l.vectors, step); v++) {
+  for (int64_t v = 0; v < cover; v++) {
     int64_t u = al_min(v, l.vectors - 1), r = u / l.wide, x = u % l.wide * LANES;
     int64_t d = r / c->len[1], h = r % c->len[1];
     if (l.flat) to[v] = (AL_S(place)){u * LANES, 0, 0};
     else
-      to[v] =
-          (AL_S(place)){(d * w->size[1] + h) * w->size[2] + x,
-                        ((c->at[0] + d) * p->dst[1] + c->at[1] + h) * p->dst[2] + c->at[2] + x,
-                        v < l.vectors ? al_min(LANES, c->len[2] - x) : 0};
+      to[v] = (AL_S(place)){(d * w->size[1] + h) * w->size[2] + x,
+                            (c->at[0] + d) * p->dst_deep + (c->at[1] + h) * p->dst[2] +
+                                c->at[2] + x,
+                            v < l.vectors ? al_min(LANES, c->len[2] - x) : 0};
   }
 }
 
 // Writes one finished tile: mr rows from c, vector j to y + to[j].out, rows of y `plane` apart.
-AL_INLINE void AL_S(write_tile)(const real *c, int64_t ldc, int64_t mr, const AL_S(place) * to,
-                                const real *bias, real *y, int64_t plane, bool stream) {
-  bool full = true;
-  for (int j = 0; j < NV; j++) {
+AL_INLINE void AL_S(write_tile)(const real *c, int64_t ldc, int64_t mr, int64_t nv,
+                                const AL_S(place) * to, const real *bias, real *y,
+                                int64_t plane, bool stream) {
+  bool full = nv == NV;
+  for (int j = 0; j < nv; j++) {
     full = full && to[j].lanes == LANES;
     stream = stream && (uintptr_t)(y + to[j].out) % sizeof(rvec) == 0 && plane % LANES == 0;
   }
   for (int64_t i = 0; i < mr; i++, c += ldc, y += plane) {
-    rvec v[NV], b = AL_S(splat)(bias ? bias[i] : 0);
+    rvec b = AL_S(splat)(bias ? bias[i] : 0);
+    if (!full) {
+      for (int j = 0; j < nv; j++)
+        AL_S(store_part)(y + to[j].out, to[j].lanes, AL_S(load)(c + j * LANES) + b);
+      continue;
+    }
+    rvec v[NV];
     AL_UNROLL
     for (int j = 0; j < NV; j++) v[j] = AL_S(load)(c + j * LANES) + b;
     AL_UNROLL
     for (int j = 0; j < NV; j++)
-      if (full && stream) AL_S(stream)(y + to[j].out, v[j]);
-      else if (full) AL_S(store)(y + to[j].out, v[j]);
-      else AL_S(store_part)(y + to[j].out, to[j].lanes, v[j]);
+      if (stream) AL_S(stream)(y + to[j].out, v[j]);
+      else AL_S(store)(y + to[j].out, v[j]);
   }
 }
 
@@ -292,38 +335,39 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   const window *w = &p->win;
   chunk c = al_window_chunk(w, box);
   layout l = lay_out(w, &c, LANES);
-  int64_t step = p->rows <= FEW ? 2 * NV : NV; // vectors of a tile
-  AL_S(places)(p, &c, l, step, t.place);
+  bool few = p->rows <= FEW; // of whose rows a tile holds twice the vectors
+  AL_S(places)
+  (p, &c, l, few ? al_round_up(l.vectors, 2 * NV) : AL_S(tile_cover)(l.vectors), t.place);
   int64_t i0 = range * p->task_panels, i1 = al_min(p->panels, i0 + p->task_panels);
   int64_t first = AL_S(panel)(p->rows, i0), last = AL_S(panel)(p->rows, i1);
-  int64_t plane = w->ax[0].src * w->ax[1].src * w->ax[2].src,
-          size = (last - first) * p->columns;
-  int64_t outs = p->dst[0] * p->dst[1] * p->dst[2];
+  int64_t size = (last - first) * p->columns, outs = p->dst_chan;
   real *y = dst + (n * p->groups + g) * p->rows * outs;
   const real *b_group = bias ? bias + g * p->rows : NULL;
   bool at_once = !l.flat && p->parts == 1;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block);
     for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
-    (w, &c, src + ((n * p->groups + g) * p->chans + k) * plane, t.win + (k - c0) * w->plane);
+    (w, &c, src + ((n * p->groups + g) * p->chans + k) * p->src_chan,
+     t.win + (k - c0) * w->plane);
     for (int64_t r = 0; r < p->parts; r++) {
       const part *q = &p->part[r];
       int64_t kc = (c1 - c0) * q->taps;
       const real *block =
           packed + q->weights + (g * p->rows * p->chans + c0 * p->rows) * q->taps;
-      for (int64_t v = 0; v < l.vectors; v += step) {
+      for (int64_t v = 0, step; v < l.vectors; v += step) {
         const real *b[2 * NV];
+        step = few ? 2 * NV : AL_S(tile_width)(l.vectors - v);
         for (int j = 0; j < step; j++) b[j] = t.win + t.place[v + j].win;
         for (int64_t i = i0; i < i1; i++) {
           int64_t m0 = AL_S(panel)(p->rows, i), m1 = AL_S(panel)(p->rows, i + 1);
           real *sums = t.sums + r * size + (m0 - first) * p->columns + v * LANES;
           if (at_once && p->blocks == 1) sums = t.sums; // in no one's way
           const real *a = block + m0 * kc;
-          if (step == NV)
-            AL_S(tile)((int)(m1 - m0), kc, a, b, q->off, sums, p->columns, c0 > 0);
+          if (!few)
+            AL_S(tile)((int)(m1 - m0), (int)step, kc, a, b, q->off, sums, p->columns, c0 > 0);
           else AL_S(tile_few)((int)(m1 - m0), kc, a, b, q->off, sums, p->columns, c0 > 0);
           for (int64_t j = 0; at_once && c1 == p->chans && j < step; j += NV) AL_S(write_tile)
-          (sums + j * LANES, p->columns, m1 - m0, t.place + v + j,
+          (sums + j * LANES, p->columns, m1 - m0, al_min(step, NV), t.place + v + j,
            b_group ? b_group + m0 : NULL, y + m0 * outs, outs, p->stream);
         }
       }
@@ -371,8 +415,6 @@ static int AL_S(run)(pass *p, int64_t taps, const real *src, const real *w, cons
 int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, const real *b,
                                real *y) {
   int64_t taps = al_volume(cv->ker), cg = cv->c / cv->groups, kg = cv->k / cv->groups;
-  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
-  al_axis_join(ax);
   part one;
   pass p = {.n = cv->n,
             .groups = cv->groups,
@@ -383,10 +425,13 @@ int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, 
             .w_row = cg * taps,
             .w_chan = taps,
             .w_group = kg * cg * taps};
+  al_conv f = fold(&p, cv, cv->in, cv->out);
+  axis ax[3] = {al_axis_forward(&f, 0), al_axis_forward(&f, 1), al_axis_forward(&f, 2)};
+  al_axis_join(ax, p.first);
   int64_t *table =
       al_alloc((size_t)(al_window_table(ax) + taps + al_max(taps, DEPTH)) * sizeof *table);
   if (!table) return -1;
-  plan_one(&p, ax, MR, 2 * NV * LANES, table);
+  plan_one(&p, ax, MR, LANES, 2 * NV * LANES, table);
   int bad = AL_S(run)(&p, taps, x, w, b, y);
   al_release(table);
   return bad;
@@ -395,7 +440,6 @@ int AL_R(al_conv_gemm_forward)(const al_conv *cv, const real *x, const real *w, 
 int AL_R(al_conv_gemm_input)(const al_conv *cv, const real *gy, const real *w, real *gx) {
   int64_t taps = al_volume(cv->ker), cg = cv->c / cv->groups, kg = cv->k / cv->groups;
   int64_t parts = al_volume(cv->stride);
-  axis ax[3] = {al_axis_input(cv, 0, 0), al_axis_input(cv, 1, 0), al_axis_input(cv, 2, 0)};
   pass p = {.n = cv->n,
             .groups = cv->groups,
             .rows = cg,
@@ -404,14 +448,16 @@ int AL_R(al_conv_gemm_input)(const al_conv *cv, const real *gy, const real *w, r
             .w_row = taps,
             .w_chan = cg * taps,
             .w_group = kg * cg * taps};
+  al_conv f = fold(&p, cv, cv->out, cv->in);
+  axis ax[3] = {al_axis_input(&f, 0, 0), al_axis_input(&f, 1, 0), al_axis_input(&f, 2, 0)};
   int64_t size = al_window_table(ax) + taps + al_max(taps, DEPTH) * parts;
   int64_t *table = al_alloc((size_t)size * sizeof *table);
   p.part = al_alloc((size_t)parts * sizeof *p.part);
   int bad = !table || !p.part ? -1 : 0;
   if (!bad && parts == 1) {
-    al_axis_join(ax);
-    plan_one(&p, ax, MR, 2 * NV * LANES, table);
-  } else if (!bad) plan_residues(&p, cv, MR, 2 * NV * LANES, table);
+    al_axis_join(ax, p.first);
+    plan_one(&p, ax, MR, LANES, 2 * NV * LANES, table);
+  } else if (!bad) plan_residues(&p, &f, MR, LANES, 2 * NV * LANES, table);
   if (!bad) bad = AL_S(run)(&p, taps, gy, w, NULL, gx);
   al_release(p.part), al_release(table);
   return bad;

@@ -186,7 +186,7 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
                    .taps = al_volume(cv->ker)};
   p.terms = p.cg * p.taps;
   axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
-  al_axis_join(ax);
+  al_axis_join(ax, 0);
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
   if (!table) return -1;
   al_window_init(&p.win, ax, table + p.terms);

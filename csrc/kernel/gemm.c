@@ -113,14 +113,14 @@ static void AL_S(multiply)(const AL_S(product) * p, int64_t r0, int64_t rows, in
       int64_t m0 = AL_S(panel)(rows, i), mr = AL_S(panel)(rows, i + 1) - m0;
       real *c = p->c + (r0 + m0) * p->ldc + c0 + j;
       if (wide == AL_S(WIDE)) {
-        AL_S(tile)((int)mr, kc, pa + m0 * kc, b, steps, c, p->ldc, add);
+        AL_S(tile)((int)mr, NV, kc, pa + m0 * kc, b, steps, c, p->ldc, add);
         continue;
       }
       real edge[MR * AL_S(WIDE)];
       for (int64_t r = 0; r < mr; r++)
         for (int64_t x = 0; x < AL_S(WIDE); x++)
           edge[r * AL_S(WIDE) + x] = add && x < wide ? c[r * p->ldc + x] : 0;
-      AL_S(tile)((int)mr, kc, pa + m0 * kc, b, NULL, edge, AL_S(WIDE), add);
+      AL_S(tile)((int)mr, NV, kc, pa + m0 * kc, b, NULL, edge, AL_S(WIDE), add);
       for (int64_t r = 0; r < mr; r++)
         for (int64_t x = 0; x < wide; x++) c[r * p->ldc + x] = edge[r * AL_S(WIDE) + x];
     }

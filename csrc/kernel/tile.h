@@ -68,23 +68,39 @@ AL_INLINE void AL_S(tile_run)(int mr, int nv, int64_t kc, const real *a, const r
   }
 }
 
-// c has mr rows of NV * LANES numbers, ldc apart; add = false starts from zero.
-AL_UNUSED static void AL_S(tile)(int mr, int64_t kc, const real *a, const real *const *b,
-                                 const int64_t *off, real *c, int64_t ldc, bool add) {
+// c has mr rows of nv * LANES numbers, ldc apart; add = false starts from zero. nv is NV or NV
+// - 1.
+#define TILE_ROWS(mr)                                                 \
+  case mr:                                                            \
+    if (nv == NV) AL_S(tile_run)(mr, NV, kc, a, b, off, c, ldc, add); \
+    else AL_S(tile_run)(mr, NV - 1, kc, a, b, off, c, ldc, add);      \
+    break;
+AL_UNUSED static void AL_S(tile)(int mr, int nv, int64_t kc, const real *a,
+                                 const real *const *b, const int64_t *off, real *c, int64_t ldc,
+                                 bool add) {
   switch (mr) {
-  case 1: AL_S(tile_run)(1, NV, kc, a, b, off, c, ldc, add); break;
-  case 2: AL_S(tile_run)(2, NV, kc, a, b, off, c, ldc, add); break;
-  case 3: AL_S(tile_run)(3, NV, kc, a, b, off, c, ldc, add); break;
-  case 4: AL_S(tile_run)(4, NV, kc, a, b, off, c, ldc, add); break;
+    TILE_ROWS(1)
+    TILE_ROWS(2) TILE_ROWS(3) TILE_ROWS(4)
 #if MR > 4
-  case 5: AL_S(tile_run)(5, NV, kc, a, b, off, c, ldc, add); break;
-  case 6: AL_S(tile_run)(6, NV, kc, a, b, off, c, ldc, add); break;
+        TILE_ROWS(5) TILE_ROWS(6)
 #endif
 #if MR > 6
-  case 7: AL_S(tile_run)(7, NV, kc, a, b, off, c, ldc, add); break;
-  case 8: AL_S(tile_run)(8, NV, kc, a, b, off, c, ldc, add); break;
+            TILE_ROWS(7) TILE_ROWS(8)
 #endif
   }
+}
+#undef TILE_ROWS
+
+// How many vectors the next tile takes of those left: NV, or one less where that comes out
+// even.
+AL_INLINE int64_t AL_S(tile_width)(int64_t left) {
+  return left == NV - 1 || (NV == 3 && left == 4) ? NV - 1 : NV;
+}
+// Vectors that tiles of `left` vectors cover together, the last one's overhang included.
+AL_INLINE int64_t AL_S(tile_cover)(int64_t left) {
+  int64_t cover = 0;
+  for (; cover < left; cover += AL_S(tile_width)(left - cover)) {}
+  return cover;
 }
 
 // The same with mr <= FEW rows of 2 * NV * LANES numbers.

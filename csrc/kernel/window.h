@@ -40,6 +40,7 @@ typedef struct window {
   int64_t plane;     // elements of one channel's window
   int64_t chunks[3]; // chunks along each axis
   int64_t taps;      // all taps
+  int64_t deep;      // elements of the source from one place of axis 0 to the next
 } window;
 
 // Axis i of a forward pass.
@@ -81,15 +82,17 @@ static inline axis al_axis_input(const al_conv *cv, int i, int64_t residue) {
   return a;
 }
 
-// A 1x1 convolution of stride 1 sees no geometry: its axes join into one.
-static inline void al_axis_join(axis *a) {
-  for (int i = 0; i < 3; i++)
+// A 1x1 convolution of stride 1 sees no geometry: its axes from `first` on join into one.
+static inline void al_axis_join(axis *a, int first) {
+  int64_t all = 1;
+  for (int i = first; i < 3; i++) {
+    all *= a[i].grid;
     if (a[i].taps != 1 || a[i].ker != 1 || a[i].step != 1 || a[i].base ||
         a[i].src != a[i].grid || a[i].stride != 1 || a[i].dst != a[i].grid)
       return;
-  int64_t all = a[0].grid * a[1].grid * a[2].grid;
+  }
   a[2].src = a[2].grid = a[2].dst = all;
-  for (int i = 0; i < 2; i++) a[i].src = a[i].grid = a[i].dst = 1;
+  for (int i = first; i < 2; i++) a[i].src = a[i].grid = a[i].dst = 1;
 }
 
 // Numbers that al_window_init needs for its tables.
@@ -101,6 +104,7 @@ static inline int64_t al_window_table(const axis *ax) {
 // it.
 static inline void al_window_init(window *w, const axis *ax, int64_t *table) {
   w->taps = ax[0].taps * ax[1].taps * ax[2].taps;
+  w->deep = ax[1].src * ax[2].src;
   for (int i = 0; i < 3; i++) {
     const axis *a = &ax[i];
     w->ax[i] = *a;
@@ -224,7 +228,7 @@ AL_S(window_fill)(const window *w, const chunk *ch, const real *s, real *d) {
             bool inside = ud >= 0 && ud < a[0].src && uh >= 0 && uh < a[1].src;
             if (!inside) memset(d, 0, (size_t)w->size[2] * sizeof *d);
             else AL_S(window_row)
-            (d, s + (ud * a[1].src + uh) * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
+            (d, s + ud * w->deep + uh * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
              a[2].step, a[2].src);
           }
         }
