@@ -28,8 +28,28 @@ typedef struct weight_plan {
   int64_t boxes;                          // chunks of an image
   int64_t block;                          // channels of x whose window is held at once
   int64_t partials, parts,
-      width; // partial sums, ranges of output channels, padded width of one
+      width;    // partial sums, ranges of output channels, padded width of one
+  int64_t wide; // output channels of a panel
+  int64_t x_chan, x_deep, y_chan,
+      y_deep; // from a channel, from an image folded in, to the next
 } weight_plan;
+
+enum { SMALL = 1 << 10 }; // pixels of a plane whose images are folded, at most
+
+// The convolution to plan: where planes are small, with the images folded into the unused axis
+// 0, so that a chunk holds pixels of several.
+static al_conv fold_weight(weight_plan *p, const al_conv *cv) {
+  al_conv f = *cv;
+  p->x_chan = al_volume(cv->in), p->y_chan = al_volume(cv->out);
+  p->x_deep = cv->in[1] * cv->in[2], p->y_deep = cv->out[1] * cv->out[2];
+  if (cv->in[0] != 1 || cv->out[0] != 1 || cv->ker[0] != 1 || cv->pad[0] ||
+      cv->stride[0] != 1 || cv->n == 1 || p->x_chan > SMALL)
+    return f;
+  p->x_deep = cv->c * p->x_chan, p->y_deep = cv->k * p->y_chan;
+  f.in[0] = f.out[0] = cv->n;
+  p->n = f.n = 1;
+  return f;
+}
 
 static void plan_weight(weight_plan *p, int64_t tile) {
   window *w = &p->win;
@@ -54,72 +74,79 @@ static void plan_weight(weight_plan *p, int64_t tile) {
 #include "transpose.h"
 #include "window.h"
 
-enum { AL_S(WIDE) = NV * LANES };
-
-// gy of output channels k0 .. k0 + width on a chunk, transposed to z[panel][pixel][WIDE],
+// gy of output channels k0 .. k0 + width on a chunk, transposed to z[panel][pixel][wide],
 // pixels in the order of the chunk's box; channels past the last are junk.
 static void AL_S(turn)(const weight_plan *p, const chunk *c, const real *gy, int64_t k0,
                        real *z) {
-  const axis *a = p->win.ax;
-  int64_t plane = a[0].grid * a[1].grid * a[2].grid;
-  for (int64_t k = k0; k < k0 + p->width; k += AL_S(WIDE))
+  int64_t across = p->win.ax[2].grid;
+  for (int64_t k = k0; k < k0 + p->width; k += p->wide)
     for (int64_t d = 0; d < c->len[0]; d++)
-      for (int64_t h = 0; h < c->len[1]; h++, z += c->len[2] * AL_S(WIDE)) {
-        int64_t row = ((c->at[0] + d) * a[1].grid + c->at[1] + h) * a[2].grid + c->at[2];
+      for (int64_t h = 0; h < c->len[1]; h++, z += c->len[2] * p->wide) {
+        int64_t row = (c->at[0] + d) * p->y_deep + (c->at[1] + h) * across + c->at[2];
         if (k < p->kg) AL_S(transpose_strip)
-        (gy + k * plane + row, plane, al_min(AL_S(WIDE), p->kg - k), c->len[2], z, AL_S(WIDE));
+        (gy + k * p->y_chan + row, p->y_chan, al_min(p->wide, p->kg - k), c->len[2], z,
+         p->wide);
       }
 }
 
-// sums[i][0..WIDE] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..WIDE], i < mr; x_i
-// lies in the window at x + off[i].
-AL_INLINE void AL_S(accumulate_run)(int mr, const window *w, const chunk *c, const real *x,
-                                    const int64_t *off, const real *z, real *sums, int64_t ld) {
+// sums[i][0..wide] += sum over the chunk's pixels of x_i[pixel] z[pixel][0..wide], i < mr, wide
+// = nv vectors; x_i lies in the window at x + off[i].
+AL_INLINE void AL_S(accumulate_run)(int mr, int nv, const window *w, const chunk *c,
+                                    const real *x, const int64_t *off, const real *z,
+                                    real *sums, int64_t ld) {
   rvec acc[MR][NV];
   AL_UNROLL
   for (int i = 0; i < mr; i++) {
     AL_UNROLL
-    for (int j = 0; j < NV; j++) acc[i][j] = AL_S(load)(sums + i * ld + j * LANES);
+    for (int j = 0; j < nv; j++) acc[i][j] = AL_S(load)(sums + i * ld + j * LANES);
   }
   for (int64_t d = 0; d < c->len[0]; d++)
     for (int64_t h = 0; h < c->len[1]; h++) {
       const real *row[MR];
       AL_UNROLL
       for (int i = 0; i < mr; i++) row[i] = x + off[i] + (d * w->size[1] + h) * w->size[2];
-      for (int64_t q = 0; q < c->len[2]; q++, z += AL_S(WIDE)) {
+      for (int64_t q = 0; q < c->len[2]; q++, z += nv * LANES) {
         rvec v[NV];
         AL_UNROLL
-        for (int j = 0; j < NV; j++) v[j] = AL_S(load)(z + j * LANES);
+        for (int j = 0; j < nv; j++) v[j] = AL_S(load)(z + j * LANES);
         AL_UNROLL
         for (int i = 0; i < mr; i++) {
           AL_UNROLL
-          for (int j = 0; j < NV; j++) acc[i][j] += row[i][q] * v[j];
+          for (int j = 0; j < nv; j++) acc[i][j] += row[i][q] * v[j];
         }
       }
     }
   AL_UNROLL
   for (int i = 0; i < mr; i++) {
     AL_UNROLL
-    for (int j = 0; j < NV; j++) AL_S(store)(sums + i * ld + j * LANES, acc[i][j]);
+    for (int j = 0; j < nv; j++) AL_S(store)(sums + i * ld + j * LANES, acc[i][j]);
   }
 }
 
-static void AL_S(accumulate)(int mr, const window *w, const chunk *c, const real *x,
+#define ROWS_OF(mr)                                                        \
+  case mr:                                                                 \
+    if (nv == NV) AL_S(accumulate_run)(mr, NV, w, c, x, off, z, sums, ld); \
+    else AL_S(accumulate_run)(mr, NV - 1, w, c, x, off, z, sums, ld);      \
+    break;
+static void AL_S(accumulate)(int mr, int64_t nv, const window *w, const chunk *c, const real *x,
                              const int64_t *off, const real *z, real *sums, int64_t ld) {
   switch (mr) {
-  case 1: AL_S(accumulate_run)(1, w, c, x, off, z, sums, ld); break;
-  case 2: AL_S(accumulate_run)(2, w, c, x, off, z, sums, ld); break;
-  case 3: AL_S(accumulate_run)(3, w, c, x, off, z, sums, ld); break;
-  case 4: AL_S(accumulate_run)(4, w, c, x, off, z, sums, ld); break;
+    ROWS_OF(1)
+    ROWS_OF(2) ROWS_OF(3) ROWS_OF(4)
 #if MR > 4
-  case 5: AL_S(accumulate_run)(5, w, c, x, off, z, sums, ld); break;
-  case 6: AL_S(accumulate_run)(6, w, c, x, off, z, sums, ld); break;
+        ROWS_OF(5) ROWS_OF(6)
 #endif
 #if MR > 6
-  case 7: AL_S(accumulate_run)(7, w, c, x, off, z, sums, ld); break;
-  case 8: AL_S(accumulate_run)(8, w, c, x, off, z, sums, ld); break;
+            ROWS_OF(7) ROWS_OF(8)
 #endif
   }
+}
+#undef ROWS_OF
+
+// Channels of a panel: of NV vectors, or of two of three where that leaves fewer idle.
+static int64_t AL_S(panel_width)(int64_t kg) {
+  bool fewer = NV == 3 && al_round_up(kg, 2 * LANES) < al_round_up(kg, 3 * LANES);
+  return (fewer ? 2 : NV) * LANES;
 }
 
 // One task: partial sum `partial` of group g for output channels part * width onwards, into
@@ -128,24 +155,22 @@ static void AL_S(weight_task)(const weight_plan *p, int64_t g, int64_t partial, 
                               const real *x, const real *gy, const int64_t *off, real *win,
                               real *z, real *sums) {
   const window *w = &p->win;
-  const axis *a = w->ax;
-  int64_t all = p->n * p->boxes, plane = a[0].src * a[1].src * a[2].src;
-  int64_t outs = a[0].grid * a[1].grid * a[2].grid;
+  int64_t all = p->n * p->boxes;
   memset(sums, 0, (size_t)(p->terms * p->width) * sizeof *sums);
   for (int64_t q = all * partial / p->partials; q < all * (partial + 1) / p->partials; q++) {
     int64_t n = q / p->boxes;
     chunk c = al_window_chunk(w, q % p->boxes);
     int64_t pixels = c.len[0] * c.len[1] * c.len[2];
-    AL_S(turn)(p, &c, gy + (n * p->groups + g) * p->kg * outs, part * p->width, z);
+    AL_S(turn)(p, &c, gy + (n * p->groups + g) * p->kg * p->y_chan, part * p->width, z);
     for (int64_t c0 = 0; c0 < p->cg; c0 += p->block) {
       int64_t c1 = al_min(p->cg, c0 + p->block), terms = (c1 - c0) * p->taps;
       for (int64_t k = c0; k < c1; k++) AL_S(window_fill)
-      (w, &c, x + ((n * p->groups + g) * p->cg + k) * plane, win + (k - c0) * w->plane);
-      for (int64_t k = 0; k < p->width; k += AL_S(WIDE))
+      (w, &c, x + ((n * p->groups + g) * p->cg + k) * p->x_chan, win + (k - c0) * w->plane);
+      for (int64_t k = 0; k < p->width; k += p->wide)
         for (int64_t i = 0; i < al_ceil_div(terms, MR); i++) {
           int64_t m0 = AL_S(panel)(terms, i), m1 = AL_S(panel)(terms, i + 1);
           AL_S(accumulate)
-          ((int)(m1 - m0), w, &c, win, off + m0, z + k * pixels,
+          ((int)(m1 - m0), p->wide / LANES, w, &c, win, off + m0, z + k * pixels,
            sums + (c0 * p->taps + m0) * p->width + k, p->width);
         }
     }
@@ -185,12 +210,15 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
                    .cg = cv->c / cv->groups,
                    .taps = al_volume(cv->ker)};
   p.terms = p.cg * p.taps;
-  axis ax[3] = {al_axis_forward(cv, 0), al_axis_forward(cv, 1), al_axis_forward(cv, 2)};
-  al_axis_join(ax, 0);
+  al_conv f = fold_weight(&p, cv);
+  axis ax[3] = {al_axis_forward(&f, 0), al_axis_forward(&f, 1), al_axis_forward(&f, 2)};
+  al_axis_join(ax, f.n < cv->n);
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
   if (!table) return -1;
   al_window_init(&p.win, ax, table + p.terms);
-  plan_weight(&p, AL_S(WIDE));
+  p.win.deep = p.x_deep;
+  p.wide = AL_S(panel_width)(p.kg);
+  plan_weight(&p, p.wide);
   int64_t threads = omp_get_max_threads(), pixels = al_volume(p.win.box);
   int64_t lead = al_round_up(p.block * p.win.plane + LANES, 64),
           room = lead + al_round_up(pixels * p.width, 64);
