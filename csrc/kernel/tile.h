@@ -81,7 +81,8 @@ AL_UNUSED static void AL_S(tile)(int mr, int nv, int64_t kc, const real *a,
   switch (mr) {
     TILE_ROWS(1)
     TILE_ROWS(2)
-    TILE_ROWS(3) TILE_ROWS(4)
+    TILE_ROWS(3)
+    TILE_ROWS(4)
 #if MR > 4
         TILE_ROWS(5) TILE_ROWS(6)
 #endif
