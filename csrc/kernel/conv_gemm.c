@@ -23,8 +23,7 @@
 #include "window.h"
 
 enum {
-  DEPTH =
-      144, // terms of a sum between two visits of the accumulators, about: B stays in L1
+  DEPTH = 144, // terms of a sum between two visits of the accumulators, about: B stays in L1
   SUMS = 32 << 10,   // accumulators of a task, at most about
   WINDOW = 32 << 10, // elements of a window, about
   STREAM = 24 << 20, // bytes of output from which it goes past the caches

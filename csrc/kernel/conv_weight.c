@@ -133,7 +133,8 @@ static void AL_S(accumulate)(int mr, int64_t nv, const window *w, const chunk *c
   switch (mr) {
     ROWS_OF(1)
     ROWS_OF(2)
-    ROWS_OF(3) ROWS_OF(4)
+    ROWS_OF(3)
+    ROWS_OF(4)
 #if MR > 4
         ROWS_OF(5) ROWS_OF(6)
 #endif

@@ -84,10 +84,11 @@ AL_UNUSED static void AL_S(tile)(int mr, int nv, int64_t kc, const real *a,
     TILE_ROWS(3)
     TILE_ROWS(4)
 #if MR > 4
-        TILE_ROWS(5) TILE_ROWS(6)
+    TILE_ROWS(5)
+    TILE_ROWS(6)
 #endif
 #if MR > 6
-            TILE_ROWS(7) TILE_ROWS(8)
+        TILE_ROWS(7) TILE_ROWS(8)
 #endif
   }
 }
