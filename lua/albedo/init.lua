@@ -123,7 +123,7 @@ local homes = {
   help = "help", apropos = "help", ops = "help",
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
-  check = "watch", profile = "watch",
+  check = "watch", profile = "watch", summary = "nn.summary", gradcam = "gradcam",
 }
 
 setmetatable(al, {

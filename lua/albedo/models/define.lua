@@ -3,8 +3,6 @@
 local al = require "albedo"
 local options = require "albedo.options"
 
-local function shape_of(t) return table.concat(t.shape, "x") end
-
 -- `weights`, a safetensors file's path or a state dict, as a state dict; and its metadata.
 local function read(weights)
   if type(weights) ~= "string" then return weights, {} end
@@ -13,33 +11,26 @@ local function read(weights)
   return state, file.metadata
 end
 
--- Loads o.weights, leaving the head as it is where its shape differs; the report is net.report.
-local function load(net, o, head)
-  local state, metadata = read(o.weights)
-  local replaced
-  for name, own in pairs(net:state_dict()) do
-    local value = name:find(head) and state[name]
-    if value and shape_of(value) ~= shape_of(own) then replaced = head end
-  end
-  net.report = net:load_state_dict(state, { skip = replaced })
-  net.metadata = metadata
-end
-
---- define(name, make, head, defaults) -> function(opts) -> make(o), o being the options:
+--- define(name, make, head, defaults, rename) -> function(opts) -> make(o), o the options:
 -- `defaults`, classes = 1000, width = 1 (factor on all channels); and
 --   weights  a safetensors file or a state dict, names as torchvision's. The head, whose
 --            parameters match the Lua pattern `head`, stays new where its shape differs. The
 --            report of what matched is net.report.
+--   rename   what load_state_dict does to the file's names first; `rename` by default
 --   freeze   a Lua pattern of parameters that shall not train.
 -- o.wide(n) is n channels times width, rounded, at least 1.
-return function(name, make, head, defaults)
+return function(name, make, head, defaults, rename)
   local all = { classes = 1000, width = 1 }
   for key, value in pairs(defaults) do all[key] = value end
   return function(opts)
-    local o = options(name, opts, all, { "weights", "freeze" }, 2)
+    local o = options(name, opts, all, { "weights", "freeze", "rename" })
     function o.wide(n) return math.max(1, math.floor(n * o.width + 0.5)) end
     local net = make(o)
-    if o.weights then load(net, o, head) end
+    if o.weights then
+      local state, metadata = read(o.weights)
+      net.report = net:load_state_dict(state, { head = head, rename = o.rename or rename })
+      net.metadata = metadata
+    end
     if o.freeze then net:freeze(o.freeze) end
     return net
   end

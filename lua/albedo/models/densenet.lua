@@ -59,5 +59,6 @@ end
 -- albedo.models.define.
 return {
   densenet121 = define("densenet121", function(o) return DenseNet({ 6, 12, 24, 16 }, o) end,
-    "^classifier%.", { in_channels = 3, dropout = 0 }),
+    "^classifier%.", { in_channels = 3, dropout = 0 },
+    { { "(denselayer%d+%.%a+)%.([12]%.)", "%1%2" } }), -- norm.1 in torchvision's file: norm1
 }

@@ -1,7 +1,7 @@
 --- print(net): the tree of modules with shapes and parameter counts.
 
 local function thousands(n)
-  local text = ("%d"):format(n)
+  local text = ("%.0f"):format(n)
   local count
   repeat text, count = text:gsub("^(%d+)(%d%d%d)", "%1,%2") until count == 0
   return text
@@ -32,7 +32,7 @@ local function rows_of(module, name, depth, rows)
   return rows
 end
 
-return function(module)
+local function describe(module)
   local rows, width = rows_of(module, nil, 0, {}), { 0, 0, 0 }
   for _, row in ipairs(rows) do
     row[3] = row[3] > 0 and thousands(row[3]) or ""
@@ -49,3 +49,5 @@ return function(module)
     .. (trained < all and ", " .. thousands(trained) .. " of them trained" or "")
   return table.concat(lines, "\n")
 end
+
+return { describe = describe, thousands = thousands }

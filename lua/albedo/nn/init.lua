@@ -17,4 +17,5 @@ for _, part in ipairs {
 } do
   for name, layer in pairs(require("albedo.nn." .. part)) do nn[name] = layer end
 end
+require "albedo.nn.transfer" -- methods of every module
 return nn

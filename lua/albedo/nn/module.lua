@@ -19,7 +19,7 @@
 --   }
 
 local al = require "albedo"
-local describe = require "albedo.nn.describe"
+local describe = require("albedo.nn.describe").describe
 local select, type = select, type -- on the path of every call
 
 -- A module is { _members = name -> value, _kinds = name -> kind, _tensors and _children = names
@@ -43,9 +43,12 @@ local function is_module(value)
   return type(class) == "table" and rawget(class, "is_module_class") == true
 end
 
+local function disown(self, child)
+  if parent_of[child] == self then parent_of[child] = nil end
+end
+
 local function drop(self, name)
-  local old = self._members[name]
-  if parent_of[old] == self then parent_of[old] = nil end
+  disown(self, self._members[name])
   local names = self._kinds[name] == "module" and self._children or self._tensors
   for i, known in ipairs(names) do
     if known == name then table.remove(names, i) break end
@@ -65,6 +68,7 @@ local function register(self, name, kind, value)
   end
   local old = self._kinds[name]
   if old and (old == "module") ~= (kind == "module") then drop(self, name) end
+  if old == "module" then disown(self, self._members[name]) end
   if kind == "module" then
     local above = self
     while above do
@@ -365,25 +369,47 @@ function Report:__tostring()
   return text .. (self.note and "; " .. self.note or "")
 end
 
+local function shape_of(t) return table.concat(t.shape, "x") end
+
+-- The pattern when a shape of those that match it differs.
+local function differs(own, state, pattern)
+  for name, target in pairs(own) do
+    local value = name:find(pattern) and state[name]
+    if value and shape_of(value) ~= shape_of(target) then return pattern end
+  end
+end
+
+local function renamed(state, rules)
+  local out = {}
+  for name, value in pairs(state) do
+    for _, rule in ipairs(rules) do name = name:gsub(rule[1], rule[2]) end
+    out[name] = value
+  end
+  return out
+end
+
 --- Copies a state dict's values into the parameters and buffers of the same names.
 -- Returns a report { matched, missing, unexpected, skipped }, each a sorted list of names,
 -- printable. Options: strict = true raises when a name is missing or unexpected; skip = Lua
--- pattern of names to leave as they are (a replaced head). A matched name whose shape differs
--- raises. PyTorch's num_batches_tracked is ignored, and so is what is no tensor (a file's
--- metadata).
+-- pattern of names to leave as they are; head = such a pattern, in force only where a shape of
+-- those names differs (a replaced head); rename = { { pattern, replacement }, ... }, applied by
+-- string.gsub to the state's names first. A matched name whose shape differs raises. PyTorch's
+-- num_batches_tracked is ignored, and so is what is no tensor (a file's metadata).
 function Module:load_state_dict(state, options)
   options = options or {}
+  if options.rename then state = renamed(state, options.rename) end
+  local own = self:state_dict()
+  local skip = options.skip or options.head and differs(own, state, options.head) or nil
   local report = setmetatable({ matched = {}, missing = {}, unexpected = {}, skipped = {} },
     Report)
-  local own = self:state_dict()
   for name, target in pairs(own) do
     local value = state[name]
-    if options.skip and name:find(options.skip) then
+    if skip and name:find(skip) then
       table.insert(report.skipped, name)
     elseif value == nil then
       table.insert(report.missing, name)
     else
-      local have, want = table.concat(value.shape, "x"), table.concat(target.shape, "x")
+      local have, want = shape_of(value), shape_of(target)
       if have ~= want then
         error(("%s: %s is %s here, %s in the state dict")
           :format(self.classname, name, want, have), 2)
@@ -393,7 +419,7 @@ function Module:load_state_dict(state, options)
   end
   for name in pairs(state) do
     if own[name] == nil and al.is_tensor(state[name]) and not name:find "num_batches_tracked$"
-      and not (options.skip and name:find(options.skip)) then
+      and not (skip and name:find(skip)) then
       table.insert(report.unexpected, name)
     end
   end

@@ -34,7 +34,7 @@ local function batch_norm(dims)
     end
   end
   function BatchNorm:forward(x)
-    local training = self.training or self.running_mean == nil
+    local training = self.training and not self.frozen or self.running_mean == nil
     return al.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var,
       { training = training, momentum = self.momentum, eps = self.eps })
   end
