@@ -43,6 +43,8 @@ ifeq ($(VARIANT),asan)
 DEBUG := -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 else ifeq ($(VARIANT),tsan)
 DEBUG := -g -fsanitize=thread
+else ifeq ($(VARIANT),luajit)
+DEBUG := -fasynchronous-unwind-tables# LuaJIT's errors find their way by these
 endif
 SAN := $(filter -fsanitize=%,$(DEBUG))
 ifneq ($(SAN),)
@@ -70,11 +72,13 @@ ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
 LEAN_KERNELS := elementwise elementwise_binary random recurrent reduce softmax
 
+# Objects that know no Lua serve both: the LuaJIT module takes the release's.
+K := $(if $(filter luajit,$(VARIANT)),build/release,$(B))
 CORE_SRC := $(wildcard csrc/*.c csrc/core/*.c csrc/grad/*.c csrc/op/*.c csrc/io/*.c)
 KERNEL_SRC := $(wildcard csrc/kernel/*.c)
 LUA_SRC := $(wildcard csrc/lua/*.c)
 TEST_SRC := $(wildcard spec/c/*.c)
-CORE_OBJ := $(CORE_SRC:csrc/%.c=$(B)/%.o) $(foreach i,$(ISA),$(KERNEL_SRC:csrc/%.c=$(B)/%.$(i).o))
+CORE_OBJ := $(CORE_SRC:csrc/%.c=$(K)/%.o) $(foreach i,$(ISA),$(KERNEL_SRC:csrc/%.c=$(K)/%.$(i).o))
 LUA_OBJ := $(LUA_SRC:csrc/%.c=$(B)/%.o)
 TESTS := $(TEST_SRC:spec/c/%.c=$(B)/spec/%)
 
@@ -87,8 +91,8 @@ HAVE := $(foreach p,$(PLUGINS),$(if $(call plugin_pkgs,$(p)),$(shell pkg-config 
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps missing-plugins tests run-tests setup test lint format asan tsan bench check-peer check-portable \
-  copymove repl install uninstall clean size help FORCE
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit asan tsan bench check-peer \
+  check-portable copymove repl install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------
@@ -165,6 +169,10 @@ lint:                     ## luacheck, clang-format, layers look down only, LuaJ
 
 format:                   ## clang-format every C file in place
 	@git ls-files -co --exclude-standard 'csrc/*.[ch]' 'spec/c/*.[ch]' | xargs -r clang-format -i
+
+luajit: setup             ## the same for LuaJIT: build/luajit/albedo.so, and the specs (SPEC=, ARGS=)
+	@.ci/setup luajit
+	@+$(again) build && $(again) VARIANT=luajit build && $(MAKE) --no-print-directory VARIANT=luajit LUA=luajit run-tests
 
 asan: setup               ## the whole suite under AddressSanitizer and UBSan
 	@+$(again) VARIANT=asan build tests && \

@@ -1,4 +1,5 @@
 local al = require "albedo"
+local lua = os.getenv "LUA" or "lua5.4"
 
 local function message_of(f, ...)
   local ok, message = pcall(f, ...)
@@ -82,7 +83,7 @@ end)
 
 describe("the module", function()
   it("touches no global", function()
-    local p = io.popen([[lua5.4 -e 'local had = {} for k in pairs(_G) do had[k] = true end
+    local p = io.popen(lua .. [[ -e 'local had = {} for k in pairs(_G) do had[k] = true end
       require "albedo" local al = require "albedo" local _ = al.nn
       for k in pairs(_G) do if not had[k] then print(k) end end' 2>&1]])
     assert.equal("", p:read("a"))
@@ -90,7 +91,7 @@ describe("the module", function()
   end)
 
   it("is found by its parts first, and from other folders", function()
-    local p = io.popen([[lua5.4 -e 'local nn = require "albedo.nn" print(nn == require("albedo").nn)' 2>&1]])
+    local p = io.popen(lua .. [[ -e 'local nn = require "albedo.nn" print(nn == require("albedo").nn)' 2>&1]])
     assert.equal("true\n", p:read("a"))
     p:close()
   end)

@@ -5,6 +5,7 @@ local function leaf(v) return al.tensor(v, { dtype = "float64", requires_grad = 
 local function line() return debug.getinfo(2, "l").currentline end
 
 local function blocks()
+  if jit then jit.flush() end -- compiled loops hold what they met
   collectgarbage()
   collectgarbage()
   collectgarbage()

@@ -1,4 +1,5 @@
 -- The README tells the truth: its scripts run, its transcript comes out as printed.
+local lua = os.getenv "LUA" or "lua5.4"
 local function run(command, input)
   local path = os.tmpname()
   local file = assert(io.open(path, "w"))
@@ -33,7 +34,7 @@ describe("the README", function()
     local list = blocks "lua"
     assert.is_true(#list > 0)
     for _, body in ipairs(list) do
-      local out, ok = run("lua5.4 -", body)
+      local out, ok = run(lua .. " -", body)
       assert.is_true(ok, out)
     end
   end)
@@ -48,7 +49,7 @@ describe("the README", function()
       if line:sub(1, 2) == "> " then typed[#typed + 1] = line:sub(3)
       else printed[#printed + 1] = line end
     end
-    local out = run("lua5.4 -i -l albedo", table.concat(typed, "\n") .. "\n")
+    local out = run(lua .. " -i -l albedo", table.concat(typed, "\n") .. "\n")
     local at = 1
     for _, line in ipairs(printed) do
       local _, last = out:find(line, at, true)

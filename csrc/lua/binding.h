@@ -6,8 +6,7 @@
 #ifndef AL_BINDING_H
 #define AL_BINDING_H
 #include "../core/internal.h"
-#include <lauxlib.h>
-#include <lua.h>
+#include "compat.h"
 
 /* A tensor as Lua holds it: a box (userdata) that leads to a slot, which owns one reference
  * until its scope closes or the box is gone. Boxes have no finalizer: a call of one costs as

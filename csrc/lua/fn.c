@@ -81,7 +81,7 @@ void al_sweep_calls(lua_State *L, state *st) {
 static int close_home(lua_State *L) {
   home **h = luaL_checkudata(L, 1, HOME);
   if (*h) home_unref(*h);
-  *h = NULL;
+  *h = STATE(L)->home = NULL;
   return 0;
 }
 
@@ -328,6 +328,7 @@ static int record(lua_State *L) {
   slot *b[AL_MAX_OUTS];
   unsigned closings;
   lua_settop(L, 5);
+  if (!st->home) return al_raise(L, st, "%s: Lua is closing", name);
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->calls_ref);
   lua_pushvalue(L, 2);
   lua_rawseti(L, -2, m.id);

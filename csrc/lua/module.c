@@ -83,6 +83,11 @@ __attribute__((visibility("default"))) int luaopen_albedo(lua_State *L) {
 /* require "albedo.nn" before require "albedo": Lua finds albedo.so for it and asks for these.
  */
 static int open_part(lua_State *L, const char *name) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED"); /* LuaJIT notes there that it is loading it */
+  lua_pushfstring(L, "albedo.%s", name);
+  lua_pushnil(L);
+  lua_settable(L, -3);
+  lua_pop(L, 1);
   lua_getglobal(L, "require");
   lua_pushvalue(L, -1);
   lua_pushliteral(L, "albedo");

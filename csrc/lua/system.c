@@ -93,7 +93,8 @@ static int generator(lua_State *L) {
   return 1;
 }
 
-/* generator:state([{key, counter}]) -> {key, counter}; without a generator, the default stream
+/* generator:state([{key, counter}]) -> {key, counter} (LuaJIT: as text); without a generator,
+ * the default stream
  */
 static int rng_state(lua_State *L) {
   al_rng *r = luaL_testudata(L, 1, "albedo.generator");
@@ -102,13 +103,13 @@ static int rng_state(lua_State *L) {
   if (lua_istable(L, i)) {
     lua_rawgeti(L, i, 1);
     lua_rawgeti(L, i, 2);
-    r->key = (uint64_t)luaL_checkinteger(L, -2);
-    r->counter = (uint64_t)luaL_checkinteger(L, -1);
+    r->key = al_check_bits(L, -2);
+    r->counter = al_check_bits(L, -1);
   }
   lua_createtable(L, 2, 0);
-  lua_pushinteger(L, (lua_Integer)r->key);
+  al_push_bits(L, r->key);
   lua_rawseti(L, -2, 1);
-  lua_pushinteger(L, (lua_Integer)r->counter);
+  al_push_bits(L, r->counter);
   lua_rawseti(L, -2, 2);
   return 1;
 }

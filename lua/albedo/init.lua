@@ -124,6 +124,7 @@ local homes = {
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
   check = "watch", profile = "watch", summary = "nn.summary", gradcam = "gradcam",
+  ffi = "ffi",
 }
 
 setmetatable(al, {

@@ -20,6 +20,7 @@ local function train()
 end
 
 local function live()
+  if jit then jit.flush() end -- compiled loops hold what they met
   collectgarbage()
   collectgarbage()
   return al.memory().blocks

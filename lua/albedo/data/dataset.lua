@@ -2,6 +2,7 @@
 -- (from 1).
 
 local al = require "albedo"
+local length = require "albedo.length"
 
 local Dataset = {}
 Dataset.__index = Dataset
@@ -21,7 +22,7 @@ function Dataset.field() return nil end
 -- anew.
 function Dataset:map(fn)
   return new {
-    length = #self,
+    length = length(self),
     get = function(_, i) return fn(self:get(i)) end,
     field = function(_, i, name) return self:field(i, name) end,
   }
@@ -30,8 +31,8 @@ end
 --- The samples at these positions (a list), in this order.
 function Dataset:subset(indices)
   for _, i in ipairs(indices) do
-    if type(i) ~= "number" or i < 1 or i > #self then
-      error(("subset: sample %s of %d"):format(tostring(i), #self), 2)
+    if type(i) ~= "number" or i < 1 or i > length(self) then
+      error(("subset: sample %s of %d"):format(tostring(i), length(self)), 2)
     end
   end
   return new {
@@ -52,7 +53,7 @@ function Dataset:each()
   local i = 0
   return function()
     i = i + 1
-    if i <= #self then return i, self:get(i) end
+    if i <= length(self) then return i, self:get(i) end
   end
 end
 
@@ -107,7 +108,7 @@ function datasets.concat(...)
   local parts, starts, n = { ... }, {}, 0
   for k, part in ipairs(parts) do
     starts[k] = n
-    n = n + #part
+    n = n + length(part)
   end
   local function find(i)
     for k = #parts, 1, -1 do

@@ -13,6 +13,7 @@
 -- loop ends, breaks or raises.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local datasets = require "albedo.data.dataset"
 local split = require "albedo.data.split"
 local options = require "albedo.options"
@@ -22,9 +23,9 @@ Loader.__index = Loader
 
 -- The positions of one epoch's samples.
 local function order_of(self, epoch)
-  if self.shuffle then return split.shuffled(#self.set, self.seed * 1000003 + epoch) end
+  if self.shuffle then return split.shuffled(length(self.set), self.seed * 1000003 + epoch) end
   local order = {}
-  for i = 1, #self.set do order[i] = i end
+  for i = 1, length(self.set) do order[i] = i end
   return order
 end
 
@@ -76,7 +77,7 @@ end
 
 --- Batches in an epoch.
 function Loader:__len()
-  local n = #self.set / self.batch
+  local n = length(self.set) / self.batch
   return self.drop_last and math.floor(n) or math.ceil(n)
 end
 

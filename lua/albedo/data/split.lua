@@ -2,6 +2,7 @@
 -- two sides.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local options = require "albedo.options"
 local split = {}
 
@@ -23,7 +24,7 @@ end
 local function groups_of(what, set, by, seed)
   if al.is_tensor(by) then by = by:totable() end
   local groups, known = {}, {}
-  for i = 1, #set do
+  for i = 1, length(set) do
     local key
     if by == nil then key = i
     elseif type(by) == "string" then key = set:field(i, by)
@@ -77,7 +78,7 @@ function split.split(set, shares, opts)
     error(("data.split: the shares sum to %g, not 1"):format(sum), 2)
   end
   local groups = groups_of("data.split", set, o.by, o.seed)
-  local parts = deal(groups, shares, #set)
+  local parts = deal(groups, shares, length(set))
   for k, part in ipairs(parts) do
     if #part == 0 then
       error(("data.split: part %d is empty: %d groups for %d parts")
@@ -101,7 +102,7 @@ function split.kfold(set, k, opts)
   end)
   local shares = {}
   for i = 1, k do shares[i] = 1 / k end
-  local folds, fold = deal(groups, shares, #set), 0
+  local folds, fold = deal(groups, shares, length(set)), 0
   return function()
     fold = fold + 1
     if fold > k then return nil end

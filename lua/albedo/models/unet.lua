@@ -6,6 +6,7 @@
 -- w[l] / 2 channels, and the up-convolution keeps what comes from below.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local nn = require "albedo.nn"
 local define = require "albedo.models.define"
 
@@ -69,7 +70,7 @@ function UNet:init(o)
 end
 
 function UNet:forward(x)
-  local maps, levels = {}, #self.down
+  local maps, levels = {}, length(self.down)
   for l = 1, levels do
     x = self.down[l](l == 1 and x or self.pool(x))
     maps[l] = x

@@ -2,6 +2,7 @@
 -- Transformer's encoder. Parameters are named as PyTorch's.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local module = require "albedo.nn.module"
 local init = require "albedo.nn.weights"
 local options = require "albedo.options"
@@ -154,7 +155,7 @@ function Encoder:init(layer, count, last)
   if last then self.norm = last end
 end
 function Encoder:forward(x, opts)
-  for i = 1, #self.layers do x = self.layers[i](x, opts) end
+  for i = 1, length(self.layers) do x = self.layers[i](x, opts) end
   return self.norm and self.norm(x) or x
 end
 

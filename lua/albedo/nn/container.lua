@@ -17,7 +17,7 @@ end
 --- Appends a child: net:add(module), or under a name of its own, net:add("conv0", module).
 -- Returns self.
 function List:add(name, value)
-  if value == nil then name, value = tostring(#self), name end
+  if value == nil then name, value = tostring(#self._children), name end
   if type(value) == "function" then value = simple.Fn(value) end
   if not is_module(value) then
     error(("%s: child %s is a %s, not a module"):format(self.classname, name, type(value)), 2)
@@ -39,7 +39,7 @@ end
 --- A Sequential of the children first .. last (both included, negative from the end), the
 -- modules shared.
 function Sequential:slice(first, last)
-  local n, part = #self, Sequential()
+  local n, part = #self._children, Sequential()
   last = last or n
   for i = first < 0 and n + 1 + first or first, last < 0 and n + 1 + last or last do
     part:add(self[i])

@@ -13,6 +13,7 @@
 -- plain translation copies pixels exactly.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local options = require "albedo.options"
 
 -- What each regime changes. radius: of the circle around the region, pixels; turn: degrees,
@@ -78,7 +79,7 @@ end
 -- album.left_out). Names come from the dataset's items.
 function Forge:album(photos)
   local album = setmetatable({ left_out = {} }, Album)
-  for i = 1, #photos do
+  for i = 1, length(photos) do
     local photo = al.is_tensor(photos[i]) and photos[i] or photos:get(i)
     local name = photos.field and photos:field(i, "photo") or tostring(i)
     al.scope(function()

@@ -7,6 +7,7 @@
 -- alike.
 
 local al = require "albedo"
+local length_of = require "albedo.length"
 local options = require "albedo.options"
 
 local CELL = 4 -- the mask is followed on a grid of this many pixels
@@ -52,7 +53,7 @@ end
 return function(photos, opts)
   local o = options("sim.forged", opts, { size = 256, most = 8, quality = 90 })
   local set, xs, ys, size = { photo = {} }, {}, {}, o.size
-  for i = 1, #photos do
+  for i = 1, length_of(photos) do
     local x, path = al.image.to_rgb(photos:get(i)), photos:field(i, "mask")
     local h, w = x:size(2), x:size(3)
     if path and h >= size and w >= size then

@@ -8,6 +8,7 @@
 -- on, and training keeps to the packages. credit: whom to name.
 
 local al = require "albedo"
+local length = require "albedo.length"
 
 local PACKAGED = "/usr/share/backgrounds"
 
@@ -26,7 +27,7 @@ return function(dir)
   if photos then return photos, nil, "photographs of --data" end
   photos = opened(PACKAGED)
   local named, names = {}, {}
-  for i = 1, photos and #photos or 0 do
+  for i = 1, photos and length(photos) or 0 do
     local name = photos:field(i, "photo")
     if name:find "_by_" then
       named[#named + 1], names[#names + 1] = i, name
