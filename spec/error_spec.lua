@@ -96,3 +96,19 @@ describe("the module", function()
     p:close()
   end)
 end)
+
+describe("what the binding keeps for itself", function()
+  it("is no field of a tensor", function()
+    local t = al.ones(2)
+    assert.is_truthy(message_of(function() return t.__set end):find("no field or method", 1, true))
+    assert.is_truthy(message_of(function() t.grad = t end):find("its own grad", 1, true))
+    assert.is_truthy(message_of(function() t.grad = al.ones(2, { dtype = "float64" }) end)
+      :find("grad is 2 float64, the tensor 2 float32", 1, true))
+  end)
+
+  it("is not overrun by long lists", function()
+    local s = {}
+    for k = 1, 32 do s[k] = 1 end
+    assert.is_false(pcall(al.conv2d, al.ones(1, 1, 4, 4), al.ones(1, 1, 3, 3), nil, { stride = s, pad = "same" }))
+  end)
+end)

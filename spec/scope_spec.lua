@@ -244,3 +244,66 @@ describe("allocation failure", function()
     al.fault_after(0)
   end)
 end)
+
+describe("whatever finalizers do while an op allocates,", function()
+  it("slots that they take or free are counted once", function()
+    local kept, left = {}, 50
+    local function maker()
+      setmetatable({}, { __gc = function()
+        kept[#kept + 1] = al.full({ 2 }, 7)
+        if left > 0 then maker() end
+      end })
+    end
+    for _ = 1, 50 do maker() end
+    for _ = 1, 3000 do kept[#kept + 1] = al.full({ 2 }, 7) end
+    left = 0
+    live()
+    for _, t in ipairs(kept) do assert.equal(14, t:sum():item()) end
+  end)
+
+  it("tensors of a weak list are whole or missing", function()
+    local former = al.memory_limit(0)
+    for _ = 1, 300 do
+      local list = setmetatable({ al.ones(3), al.ones(3), al.ones(3) }, { __mode = "v" })
+      local ok, y = pcall(al.cat, list, 1)
+      assert.is_true(ok and y:sum():item() == y:numel() or not ok and y:find("cat: ", 1, true) ~= nil)
+    end
+    al.memory_limit(former)
+  end)
+
+  it("the grad mode is the coroutine's that runs the op", function()
+    local w, buffer = al.tensor({ 3 }, { requires_grad = true }), al.zeros(2, 1)
+    local other = coroutine.wrap(function()
+      al.no_grad(function()
+        local _ = al.ones(1) + 1
+        coroutine.yield()
+      end)
+    end)
+    other()
+    buffer[1] = w * 2
+    assert.is_true(buffer.requires_grad)
+    local recording = coroutine.wrap(function()
+      local _ = w + 1
+      coroutine.yield()
+    end)
+    al.no_grad(function()
+      recording()
+      w[1] = 5
+    end)
+    assert.equal(5, w:item())
+  end)
+end)
+
+describe("a long chain", function()
+  it("of gradients goes without recursion", function()
+    local t = al.ones(1)
+    for _ = 1, 300000 do
+      local n = al.ones(1)
+      n.grad = t
+      t = n
+    end
+    t = nil
+    live()
+    assert.is_nil(t)
+  end)
+end)

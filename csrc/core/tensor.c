@@ -150,15 +150,17 @@ al_tensor *al_ref(al_tensor *t) {
   return t;
 }
 
+/* A loop along .grad, which may be a chain of any length. */
 void al_unref(al_tensor *t) {
-  if (!t || atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) != 1) return;
-  al_storage *s = t->storage;
-  al_node *n = t->node;
-  al_tensor *g = t->grad;
-  if (!t->inlaid) al_release(t);
-  al_storage_unref(s);
-  if (g) al_unref(g);
-  if (n) al_node_unref(n); /* iterative: see grad/node.c */
+  while (t && atomic_fetch_sub_explicit(&t->refs, 1, memory_order_acq_rel) == 1) {
+    al_storage *s = t->storage;
+    al_node *n = t->node;
+    al_tensor *g = t->grad;
+    if (!t->inlaid) al_release(t);
+    al_storage_unref(s);
+    if (n) al_node_unref(n); /* iterative: see grad/node.c */
+    t = g;
+  }
 }
 
 al_tensor *al_alias(al_tensor *t, int ndim, const int64_t *shape, const int64_t *stride,

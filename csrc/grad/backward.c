@@ -328,6 +328,15 @@ static int run(pass *p, int nroots, al_tensor **roots, al_tensor **cotangents) {
   return 0;
 }
 
+/* Takes (+1) or gives back (-1) a reference of each: a gradient written in the host language
+ * may let go of what the pass was called with. */
+static void hold(int n, al_tensor **t, int by) {
+  for (int i = 0; t && i < n; i++) {
+    if (by > 0) al_ref(t[i]);
+    else al_unref(t[i]);
+  }
+}
+
 int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninputs,
                 al_tensor **inputs, al_tensor **out, int flags) {
   static _Atomic uint64_t passes;
@@ -350,7 +359,9 @@ int al_backward(int nroots, al_tensor **roots, al_tensor **cotangents, int ninpu
   al_frame_open(&frame);
   al_here.no_grad = !p.create;
   al_here.passes++;
+  hold(nroots, roots, 1), hold(nroots, cotangents, 1), hold(ninputs, inputs, 1);
   int failed = run(&p, nroots, roots, cotangents);
+  hold(nroots, roots, -1), hold(nroots, cotangents, -1), hold(ninputs, inputs, -1);
   al_here.passes--;
   al_here.no_grad = former;
   cleanup(&p);

@@ -88,7 +88,7 @@ AL_UNUSED static void AL_S(tile)(int mr, int nv, int64_t kc, const real *a,
     TILE_ROWS(6)
 #endif
 #if MR > 6
-        TILE_ROWS(7) TILE_ROWS(8)
+    TILE_ROWS(7) TILE_ROWS(8)
 #endif
   }
 }

@@ -51,21 +51,22 @@ static int backward(lua_State *L) {
   return 0;
 }
 
-/* A tensor, or a list of them, as an array of Lua's. */
-al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *what, int *n,
-                            bool holes) {
-  state *st = STATE(L);
-  al_tensor *one = al_to_tensor(L, st, i);
-  if (!one && !lua_istable(L, i))
-    al_raise(L, st, "%s: %s must be a tensor or a list of tensors, got %s", who, what,
+/* Entries of a list of tensors; 1 for a tensor. */
+static int count_tensors(lua_State *L, int i, const char *who, const char *what) {
+  if (al_is_box(L, STATE(L), i)) return 1;
+  if (!lua_istable(L, i))
+    al_raise(L, STATE(L), "%s: %s must be a tensor or a list of tensors, got %s", who, what,
              luaL_typename(L, i));
-  if (!holes) *n = one ? 1 : (int)lua_rawlen(L, i);
-  al_tensor **v = lua_newuserdata(L, (size_t)(*n + 1) * sizeof *v);
-  if (one) {
-    v[0] = one;
-    return v;
-  }
-  for (int k = 0; k < *n; k++) {
+  return (int)lua_rawlen(L, i);
+}
+
+/* v[0 .. n-1] = the tensors of that list; holes: nil is one. Allocates nothing. */
+static void fill_tensors(lua_State *L, int i, const char *who, const char *what, int n,
+                         bool holes, al_tensor **v) {
+  state *st = STATE(L);
+  if (n == 1 && (v[0] = al_to_tensor(L, st, i))) return;
+  if (!lua_istable(L, i)) al_raise(L, st, "%s: %s must be a list of %d tensors", who, what, n);
+  for (int k = 0; k < n; k++) {
     lua_rawgeti(L, i, k + 1);
     v[k] = al_to_tensor(L, st, -1);
     if (!v[k] && !(holes && lua_isnil(L, -1)))
@@ -73,6 +74,13 @@ al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *wh
                luaL_typename(L, -1));
     lua_pop(L, 1);
   }
+}
+
+/* A tensor, or a list of them, as an array of Lua's. */
+al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *what, int *n) {
+  *n = count_tensors(L, i, who, what);
+  al_tensor **v = lua_newuserdata(L, (size_t)(*n + 1) * sizeof *v);
+  fill_tensors(L, i, who, what, *n, false, v);
   return v;
 }
 
@@ -81,27 +89,31 @@ al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *wh
  * count as independent of the others, no path goes through them. */
 static int grad(lua_State *L) {
   state *st = STATE(L);
-  int nroots, ninputs, flags = read_flags(L, 3, "grad");
+  int flags = read_flags(L, 3, "grad");
   lua_settop(L, 3);
-  al_tensor **roots = al_read_tensors(L, 1, "grad", "outputs", &nroots, false),
-            **inputs = al_read_tensors(L, 2, "grad", "inputs", &ninputs, false), **g = NULL;
-  if (lua_istable(L, 3)) {
-    lua_getfield(L, 3, "grad_outputs");
-    if (!lua_isnil(L, -1))
-      g = al_read_tensors(L, lua_gettop(L), "grad", "grad_outputs", &nroots, true);
-  }
-  al_tensor **out = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *out);
-  slot **at = lua_newuserdata(L, (size_t)(ninputs + 1) * sizeof *at);
+  if (lua_istable(L, 3)) lua_getfield(L, 3, "grad_outputs");
+  else lua_pushnil(L);
+  int nroots = count_tensors(L, 1, "grad", "outputs");
+  int ninputs = count_tensors(L, 2, "grad", "inputs");
   bool single = al_is_box(L, st, 2);
-  al_enter(L, st);
+  al_limit(L, st);
+  size_t nr = (size_t)nroots, ni = (size_t)ninputs;
+  al_tensor **roots = lua_newuserdata(L, (2 * nr + 2 * ni + 1) * sizeof *roots);
+  al_tensor **inputs = roots + nr, **out = inputs + ni, **g = out + ni;
+  slot **at = lua_newuserdata(L, (ni + 1) * sizeof *at);
   lua_createtable(L, ninputs, 0);
   int list = lua_gettop(L);
-  for (int k = 0; k < ninputs; k++) { /* boxes first: pushing may raise */
+  for (int k = 0; k < ninputs; k++) {
     at[k] = al_push_box(L, st);
     lua_rawseti(L, list, k + 1);
   }
+  al_mode(L, st);
+  fill_tensors(L, 1, "grad", "outputs", nroots, false, roots);
+  fill_tensors(L, 2, "grad", "inputs", ninputs, false, inputs);
+  bool given = !lua_isnil(L, 4);
+  if (given) fill_tensors(L, 4, "grad", "grad_outputs", nroots, true, g);
   al_error_clear();
-  if (al_backward_from(L, st, nroots, roots, g, ninputs, inputs, out, flags))
+  if (al_backward_from(L, st, nroots, roots, given ? g : NULL, ninputs, inputs, out, flags))
     return al_raise_backward(L, st, "grad");
   for (int k = 0; k < ninputs; k++)
     if (out[k]) al_fill(at[k], out[k]);

@@ -1,7 +1,9 @@
 /* binding.h: what the files of the Lua binding share. These are the only files that know Lua.
  *
- * Order in every binding: parse everything, push empty boxes, call the kernel, store or raise.
- * Parsing and pushing may raise; nothing of C's is held then. No lua_State is stored anywhere.
+ * Order in every binding: let Lua allocate (empty boxes, blocks), read the arguments, call the
+ * kernel, store or raise. Allocating runs finalizers, which may close scopes, sweep tensors up
+ * and change the grad mode: no tensor read before it may be used after it. Nothing of C's is
+ * held while Lua may raise. No lua_State is stored anywhere, but to be compared.
  */
 #ifndef AL_BINDING_H
 #define AL_BINDING_H
@@ -72,8 +74,10 @@ al_tensor *al_to_tensor(lua_State *L, state *st,
                         int i); /* NULL when not a tensor; raises when released */
 al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who);
 void al_release_slot(slot *s); /* lets go of its tensor, which then reads as released */
-void al_enter(lua_State *L,
-              state *st); /* before an op: soft limit, grad mode of the coroutine */
+void al_limit(lua_State *L, state *st); /* the soft limit: may collect */
+void al_mode(lua_State *L, state *st);  /* grad mode of the coroutine; after the last allocation
+                                           of  Lua's before the kernel is called */
+void al_enter(lua_State *L, state *st); /* both, where nothing is allocated in between */
 void al_collect(lua_State *L, state *st); /* a full collection, unreachable tensors included */
 void al_set_mode(lua_State *L, state *st, bool on); /* whether this coroutine records */
 void al_open_boxes(lua_State *L, state *st);        /* the state is on top of the stack */
@@ -109,9 +113,8 @@ int al_tensor_index(lua_State *L);
 int al_tensor_newindex(lua_State *L);
 void al_open_tensor(lua_State *L,
                     int state_index); /* module functions on tensors, into the table on top */
-al_tensor **al_read_tensors(
-    lua_State *L, int i, const char *who, const char *what, int *n,
-    bool holes); /* a tensor or a list of them, in a block of Lua's; holes: *n is given */
+al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *what,
+                            int *n); /* a tensor or a list of them, in a block of Lua's */
 void al_open_autograd(lua_State *L, int state_index);
 void al_open_system(lua_State *L, int state_index);
 void al_set_functions(lua_State *L, int state_index,

@@ -6,14 +6,19 @@ enum { FIRST = 256 }; /* slots of the first chunk; each further one doubles */
 
 /* ---- slots ---- */
 
-/* Another chunk of slots, in a userdata, so that it goes with the state. */
+/* Another chunk of slots, in a userdata, so that it goes with the state. Making it may run
+ * finalizers, which may need, or sweep up, slots themselves. */
 static void add_chunk(lua_State *L, state *st) {
-  int n = FIRST << st->nchunks, first = n - FIRST + 1;
-  if (st->nchunks == (int)(sizeof st->chunk / sizeof *st->chunk))
+  int k = st->nchunks, n = FIRST << k, first = n - FIRST + 1;
+  if (k == (int)(sizeof st->chunk / sizeof *st->chunk))
     al_raise(L, st, "too many tensors: %d are alive", first - 1);
   lua_rawgeti(L, LUA_REGISTRYINDEX, st->chunks);
   slot *s = lua_newuserdatauv(L, (size_t)n * sizeof *s, 0);
-  lua_rawseti(L, -2, st->nchunks + 1);
+  if (st->free || st->nchunks != k) {
+    lua_pop(L, 2);
+    return;
+  }
+  lua_rawseti(L, -2, k + 1);
   lua_pop(L, 1);
   st->chunk[st->nchunks++] = s;
   for (int i = n - 1; i >= 0; i--) {
@@ -77,7 +82,7 @@ static int close_state(lua_State *L) {
 static slot *push_raw(lua_State *L, state *st) {
   box *b = lua_newuserdatauv(L, sizeof *b, 0);
   b->owner = NULL;
-  if (!st->free) add_chunk(L, st);
+  while (!st->free) add_chunk(L, st);
   slot *s = st->free;
   st->free = s->next;
   s->box = b;
@@ -159,7 +164,7 @@ void al_collect(lua_State *L, state *st) {
 
 /* The net under loops that open no scope: past the limit, one full collection, then twice what
  * lives. */
-static void collect_if_over(lua_State *L, state *st) {
+void al_limit(lua_State *L, state *st) {
   int64_t all = al_live_bytes();
   if (all <= st->limit / 2 && ++st->calls % 64)
     return; /* Lua's own heap is asked now and then */
@@ -191,8 +196,7 @@ void al_set_mode(lua_State *L, state *st, bool on) {
   al_set_grad_enabled(on);
 }
 
-void al_enter(lua_State *L, state *st) {
-  collect_if_over(L, st);
+void al_mode(lua_State *L, state *st) {
   if (st->mode_of != L || st->no_grad) read_mode(L, st);
   al_set_grad_enabled(!st->no_grad);
 }
@@ -205,6 +209,11 @@ static int weak_table(lua_State *L, const char *mode) {
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
   return luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+void al_enter(lua_State *L, state *st) {
+  al_limit(L, st);
+  al_mode(L, st);
 }
 
 void al_open_boxes(lua_State *L, state *st) {

@@ -2,6 +2,8 @@
  * there is no binding code an op. */
 #include "../op/spatial.h"
 #include "binding.h"
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Upvalue 2 of an op's function, after the state: which op, under which name. */
@@ -14,9 +16,15 @@ typedef struct entry {
 
 /* What parsing leaves for later: plain numbers become tensors once nothing can raise any more.
  */
+enum { FEW = 32 }; /* tensors of lists that need no block */
 typedef struct parsed {
   al_call c;
   state *st;
+  int last;         /* stack index of the last argument */
+  al_tensor **list; /* the tensors of all lists, `listed` so far of at most `room` */
+  int room, listed;
+  al_tensor *few[FEW];
+  char text[32]; /* a number given as a string option */
   const char *name;
   bool number[AL_MAX_ARGS], whole[AL_MAX_ARGS], truth[AL_MAX_ARGS];
   double value[AL_MAX_ARGS];
@@ -85,6 +93,7 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
     if (!same && strcmp(lua_tostring(L, i), "valid"))
       al_raise(L, STATE(L), "%s: pad must be integers, \"same\" or \"valid\", got \"%s\"",
                p->name, lua_tostring(L, i));
+    if (p->c.pooled == AL_MAX_INTS) al_raise(L, STATE(L), "%s: pad is too long", p->name);
     p->c.pool[p->c.pooled++] = same ? AL_SAME : 0;
     return a->ints.n = 1;
   }
@@ -95,8 +104,8 @@ static int read_ints(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
   return took;
 }
 
-/* A list of tensors lives in a block of Lua's, so that an error frees it; variadic: all values
- * from i up to `last` may stand for it. Returns how many values it took. */
+/* A list of tensors; variadic: all values from i up to `last` may stand for it. Returns how
+ * many values it took. */
 static int read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, int i,
                      int last) {
   bool table = lua_istable(L, i);
@@ -104,7 +113,9 @@ static int read_list(lua_State *L, parsed *p, const al_param *param, al_arg *a, 
     wrong(L, p, param, "a list of tensors", i);
   int n = table ? (int)lua_rawlen(L, i) : last - i + 1;
   if (table) check_list(L, p, param, i);
-  al_tensor **v = lua_newuserdata(L, (size_t)(n + 1) * sizeof *v); /* stays on the stack */
+  if (n > p->room - p->listed) al_raise(L, p->st, "%s: a list grew under it", p->name);
+  al_tensor **v = p->list + p->listed;
+  p->listed += n;
   for (int k = 0; k < n; k++) {
     if (table) lua_rawgeti(L, i, k + 1);
     else lua_pushvalue(L, i + k);
@@ -168,8 +179,12 @@ static int read_value(lua_State *L, parsed *p, int k, int i, int last) {
     a->b = lua_toboolean(L, i);
     break;
   case AL_K_STR:
-    lua_tostring(L, i); /* a number becomes its text: ord = 1 or "fro" */
-    a->s = read_text(L, p, param, "a string", i);
+    if (lua_type(L, i) == LUA_TNUMBER) { /* as its text: ord = 1 or "fro" */
+      snprintf(p->text, sizeof p->text, "%.14g", lua_tonumber(L, i));
+      a->s = p->text;
+    } else {
+      a->s = read_text(L, p, param, "a string", i);
+    }
     break;
   case AL_K_INTS:
   case AL_K_DIMS: return read_ints(L, p, param, a, i, last);
@@ -220,10 +235,6 @@ static void read_options(lua_State *L, parsed *p, int i) {
     if (k == p->c.op->nparams) unknown_option(L, p, name);
     if (p->c.a[k].given) al_raise(L, STATE(L), "%s: %s is given twice", p->name, name);
     read_value(L, p, k, top, top);
-    if (lua_gettop(L) > top) { /* a list's block must outlive the walk: keep it below */
-      lua_insert(L, i);
-      i++;
-    }
     lua_pop(L, 1);
   }
 }
@@ -256,9 +267,12 @@ static bool is_wanted_list(lua_State *L, const parsed *p, int i) {
   return false;
 }
 
+/* Reads the arguments, which stand below p->last on the stack. Allocates nothing from Lua and
+ * leaves the stack as it was: no finalizer runs between the reading of a tensor and its use. */
 static void parse(lua_State *L, parsed *p) {
   const al_op *op = p->c.op;
-  int last = lua_gettop(L), options = 0, k = 0;
+  int last = p->last, options = 0, k = 0;
+  p->c.pooled = p->listed = 0;
   for (int j = 0; j < op->nparams; j++) p->c.a[j].given = p->number[j] = false;
   if (last && is_options(L, last) && !is_wanted_list(L, p, last)) options = last--;
   for (int i = 1; i <= last; k++) {
@@ -276,6 +290,22 @@ static void parse(lua_State *L, parsed *p) {
   }
   if (options) read_options(L, p, options);
   fill_absent(L, p);
+}
+
+/* Room for the tensors of all lists among the arguments, in a block of Lua's if they are many.
+ */
+static void make_room(lua_State *L, parsed *p) {
+  size_t n = (size_t)p->last;
+  for (int i = 1; i <= p->last; i++) {
+    if (!lua_istable(L, i)) continue;
+    n += lua_rawlen(L, i);
+    if (i < p->last) continue;
+    for (lua_pushnil(L); lua_next(L, i); lua_pop(L, 1)) /* lists may stand among options */
+      if (lua_istable(L, -1)) n += lua_rawlen(L, -1);
+  }
+  if (n > INT_MAX / 2) al_raise(L, p->st, "%s: a list is too long", p->name);
+  p->list = n > FEW ? lua_newuserdata(L, n * sizeof *p->list) : p->few;
+  p->room = n > FEW ? (int)n : FEW;
 }
 
 /* Numbers become 0-dim tensors of the open frame. */
@@ -320,26 +350,15 @@ static void settle(lua_State *L, state *st, slot *s, al_tensor *t, int at) {
   lua_replace(L, at);
 }
 
-/* Whether the value at i is, or holds, a tensor that was released. */
-static bool released(lua_State *L, int i, int depth) {
-  const state *st = STATE(L);
-  if (al_is_box(L, st, i)) return !al_to_slot(L, st, i);
-  if (!depth || !lua_istable(L, i)) return false;
-  bool found = false;
-  for (lua_pushnil(L); !found && lua_next(L, i); lua_pop(L, 1))
-    found = released(L, lua_gettop(L), depth - 1);
-  if (found) lua_pop(L, 1);
-  return found;
+static int run(lua_State *L, parsed *p, bool inplace) {
+  parse(L, p);
+  if (inplace && p->number[0])
+    al_raise(L, p->st, "%s: %s must be a tensor, got number", p->name, p->c.op->param[0].name);
+  p->c.into = inplace ? p->c.a[0].t : NULL;
+  return attempt(p);
 }
 
-/* Allocating for Lua runs finalizers. One that closed a scope may have released what was
- * parsed. */
-static void check_arguments(lua_State *L, const parsed *p, int last) {
-  for (int i = 1; i <= last; i++)
-    if (released(L, i, 2))
-      al_raise(L, STATE(L), "%s: a finalizer closed the scope of a tensor in use", p->name);
-}
-
+/* Everything Lua has to allocate comes first. */
 static int run_op(lua_State *L) {
   state *st = STATE(L);
   parsed p;
@@ -347,28 +366,21 @@ static int run_op(lua_State *L) {
   p.st = st;
   p.c.op = e->op;
   p.c.called = p.name = e->name;
-  p.c.into = NULL;
-  p.c.pooled = 0;
-  al_enter(L, st);
-  uint64_t since = al_here.watch ? al_graph_now() : 0;
-  unsigned closings = st->closings;
-  parse(L, &p);
-  if (e->inplace) {
-    if (p.number[0])
-      al_raise(L, st, "%s: %s must be a tensor, got number", p.name, p.c.op->param[0].name);
-    p.c.into = p.c.a[0].t;
-  }
+  p.last = lua_gettop(L);
+  al_limit(L, st);
+  luaL_checkstack(L, AL_MAX_OUTS + 12, p.name);
+  make_room(L, &p);
   slot *s[AL_MAX_OUTS];
   int first = lua_gettop(L) + 1, n = p.c.op->nouts;
-  luaL_checkstack(L, AL_MAX_OUTS + 8, p.name);
   for (int k = 0; k < n; k++) s[k] = al_push_box(L, st);
-  if (st->closings != closings) check_arguments(L, &p, first - 1);
-  if (attempt(&p)) {
+  al_mode(L, st);
+  uint64_t since = al_here.watch ? al_graph_now() : 0;
+  if (run(L, &p, e->inplace)) {
     if (!al_out_of_memory() || al_here.wrote) return al_raise_kernel(L, st);
     al_collect(L, st); /* unreachable tensors first, then once more */
-    if (st->closings != closings) check_arguments(L, &p, first - 1);
     al_memory_trim();
-    if (attempt(&p)) return al_raise_kernel(L, st);
+    al_mode(L, st);
+    if (run(L, &p, e->inplace)) return al_raise_kernel(L, st);
   }
   for (int k = 0; k < n; k++) settle(L, st, s[k], p.c.out[k], first + k);
   if (al_here.watch) al_note_lines(L, st, since);

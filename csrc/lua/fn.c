@@ -335,9 +335,9 @@ static int record(lua_State *L) {
   do { /* again when a finalizer closed a scope meanwhile */
     lua_settop(L, 6);
     closings = st->closings;
-    m.xs = al_read_tensors(L, 3, name, "its arguments", &m.nxs, false);
-    m.saved = al_read_tensors(L, 4, name, "what it saves", &m.nsaved, false);
-    m.ys = al_read_tensors(L, 5, name, "what forward returns", &m.nys, false);
+    m.xs = al_read_tensors(L, 3, name, "its arguments", &m.nxs);
+    m.saved = al_read_tensors(L, 4, name, "what it saves", &m.nsaved);
+    m.ys = al_read_tensors(L, 5, name, "what forward returns", &m.nys);
     if (m.nys < 1 || m.nys > AL_MAX_OUTS)
       return al_raise(L, st, "%s: forward must return 1 to %d tensors, got %d", name,
                       AL_MAX_OUTS, m.nys);
@@ -412,7 +412,7 @@ static int frontier(lua_State *L) {
   lua_newtable(L);
   lua_newtable(L);
   lua_newtable(L);
-  al_tensor **ys = al_read_tensors(L, 1, "checkpoint", "what the function returns", &n, false);
+  al_tensor **ys = al_read_tensors(L, 1, "checkpoint", "what the function returns", &n);
   for (int i = 0; i < n; i++)
     if (ys[i]->requires_grad) meet(L, st, ys[i]->node, ys[i]->slot, ys[i], NULL, since);
   for (int i = 1;; i++) {

@@ -206,6 +206,7 @@ static al_tensor *read_pick(al_tensor *t, const pick *p) {
 
 /* A field or method named by the string at 2; false when there is none. */
 static bool named(lua_State *L) {
+  if (!strncmp(lua_tostring(L, 2), "__", 2)) return false; /* the binding's own */
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(UP_METHODS));
   if (!lua_isnil(L, -1)) return true;
@@ -250,6 +251,7 @@ int al_tensor_index(lua_State *L) {
     return lua_pushnil(L), 1; /* so that ipairs ends */
   al_enter(L, st);
   slot *s = al_push_box(L, st);
+  al_mode(L, st);
   pick p; /* nothing is allocated from Lua, and so no finalizer runs, after t and the key are
              read */
   t = al_check_tensor(L, st, 1, "index");
@@ -279,6 +281,7 @@ static int write_pick(al_tensor *t, const pick *p, al_tensor *value) {
 
 int al_tensor_newindex(lua_State *L) {
   state *st = STATE(L);
+  al_enter(L, st);
   al_tensor *t = al_check_tensor(L, st, 1, "index");
   if (lua_type(L, 2) == LUA_TSTRING && is_name(lua_tostring(L, 2))) {
     lua_getfield(L, lua_upvalueindex(UP_FIELDS), "__set");

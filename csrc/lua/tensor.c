@@ -284,8 +284,10 @@ static int set_field(lua_State *L) {
     if (!g && !lua_isnil(L, 3))
       return al_raise(L, st, "grad must be a tensor or nil, got %s", luaL_typename(L, 3));
     if (g && (!al_same_shape(g, t) || g->dtype != t->dtype))
-      return al_raise(L, st, "grad has shape %s, the tensor %s",
-                      al_shape_text(g->ndim, g->shape), al_shape_text(t->ndim, t->shape));
+      return al_raise(L, st, "grad is %s %s, the tensor %s %s",
+                      al_shape_text(g->ndim, g->shape), al_dtype_name((al_dtype)g->dtype),
+                      al_shape_text(t->ndim, t->shape), al_dtype_name((al_dtype)t->dtype));
+    if (g == t) return al_raise(L, st, "a tensor cannot be its own grad");
     al_tensor *former = t->grad;
     t->grad = al_ref(g);
     al_unref(former);
