@@ -140,7 +140,7 @@ static void AL_S(accumulate)(int mr, int64_t nv, const window *w, const chunk *c
     ROWS_OF(6)
 #endif
 #if MR > 6
-        ROWS_OF(7) ROWS_OF(8)
+    ROWS_OF(7) ROWS_OF(8)
 #endif
   }
 }
