@@ -80,7 +80,7 @@ LUA_SRC := $(wildcard csrc/lua/*.c)
 TEST_SRC := $(wildcard spec/c/*.c)
 CORE_OBJ := $(CORE_SRC:csrc/%.c=$(K)/%.o) $(foreach i,$(ISA),$(KERNEL_SRC:csrc/%.c=$(K)/%.$(i).o))
 LUA_OBJ := $(LUA_SRC:csrc/%.c=$(B)/%.o)
-TESTS := $(TEST_SRC:spec/c/%.c=$(B)/spec/%)
+TESTS := $(if $(filter luajit,$(VARIANT)),,$(TEST_SRC:spec/c/%.c=$(B)/spec/%))
 
 # A plugin is csrc/plugin/NAME/*.c; the pkg-config names it needs stand in csrc/plugin/NAME/libs.
 NATIVE := $(if $(filter release,$(VARIANT)),,$(B)/)lua/albedo/native
