@@ -109,6 +109,27 @@ for _, op in ipairs(al.native.registry()) do
       end)
     end
 
+    -- No overflow in C (a sanitized build sees it), no endless loop: a result or an error.
+    if not op.hidden then
+      it("lives with the largest and smallest integers", function()
+        local huge = math.maxinteger or 2 ^ 53
+        for _, args in ipairs(samples.of(op)) do
+          for k = 1, args.n do
+            for _, v in ipairs { huge, -huge - (math.maxinteger and 1 or 0) } do
+              local list = type(args[k]) == "table" and not al.is_tensor(args[k])
+              for key, e in pairs(list and args[k] or { args[k] }) do
+                if type(e) == "number" and e == math.floor(e) then
+                  local bad = samples.map(args, copy)
+                  if list then bad[k][key] = v else bad[k] = v end
+                  al.scope(pcall, call, op, bad)
+                end
+              end
+            end
+          end
+        end
+      end)
+    end
+
     it("rejects bad arguments by name", function()
       local f = ops[op.name]
       local args = samples.of(op)[1]

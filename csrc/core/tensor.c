@@ -182,10 +182,15 @@ al_tensor *al_detach(al_tensor *t) {
 }
 
 /* ---- geometry ---- */
+/* A product no int64 holds becomes the largest one, which fits no tensor. */
 int64_t al_product(int n, const int64_t *v) {
   int64_t p = 1;
-  for (int i = 0; i < n; i++) p *= v[i];
-  return p;
+  bool over = false;
+  for (int i = 0; i < n; i++) {
+    if (v[i] == 0) return 0;
+    over = __builtin_mul_overflow(p, v[i], &p) || over;
+  }
+  return over ? INT64_MAX : p;
 }
 
 int64_t al_numel(const al_tensor *t) { return al_product(t->ndim, t->shape); }

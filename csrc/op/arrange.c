@@ -8,16 +8,22 @@ extern al_op al_op_diagonal, al_op_diagonal_back, al_op_flip, al_op_gather, al_o
 
 /* ---- diagonals ---- */
 
+/* Rows of the square that holds n elements on a diagonal. */
+static int square(int64_t n, int64_t offset, int64_t *rows) {
+  if (offset < -INT32_MAX || offset > INT32_MAX) return al_fail("offset is too large");
+  *rows = n + (offset < 0 ? -offset : offset);
+  return 0;
+}
+
 static int diag_embed(al_call *c) {
   al_tensor *x = ARG_T(0);
   int d, e, n = x->ndim + 1, k = 0;
-  int64_t shape[AL_MAX_DIMS], offset = ARG_I(1);
+  int64_t shape[AL_MAX_DIMS], offset = ARG_I(1), rows = 0;
   if (x->ndim == 0 || n > AL_MAX_DIMS) return al_fail("x has %d dims", x->ndim);
   if (al_dim(HAS(2) ? ARG_I(2) : -2, n, &d) || al_dim(HAS(3) ? ARG_I(3) : -1, n, &e)) return -1;
   if (d == e) return al_fail("dim1 and dim2 are the same");
-  for (int i = 0; i < n; i++)
-    shape[i] = i == d || i == e ? x->shape[x->ndim - 1] + (offset < 0 ? -offset : offset)
-                                : x->shape[k++];
+  if (square(x->shape[x->ndim - 1], offset, &rows)) return -1;
+  for (int i = 0; i < n; i++) shape[i] = i == d || i == e ? rows : x->shape[k++];
   return al_ret(c, al_apply(&al_op_diagonal_back, x, shape, n, offset, (int64_t)d, (int64_t)e));
 }
 AL_OP(diag_embed, .sig = "x:T offset:int=0 dim1:dim? dim2:dim? -> T", .flags = AL_F_COMPOSITE,
@@ -30,7 +36,8 @@ static int diag(al_call *c) {
   if (x->ndim == 2)
     return al_ret(c, al_apply(&al_op_diagonal, x, ARG_I(1), (int64_t)0, (int64_t)1));
   if (x->ndim != 1) return al_fail("x has %d dims, needs 1 or 2", x->ndim);
-  const int64_t n = x->shape[0] + (ARG_I(1) < 0 ? -ARG_I(1) : ARG_I(1));
+  int64_t n = 0;
+  if (square(x->shape[0], ARG_I(1), &n)) return -1;
   return al_ret(c, al_apply(&al_op_diagonal_back, x, (int64_t[]){n, n}, 2, ARG_I(1), (int64_t)0,
                             (int64_t)1));
 }
@@ -74,11 +81,14 @@ static int unflatten(al_call *c) {
   memcpy(shape, x->shape, (size_t)d * sizeof *shape);
   memcpy(shape + d, c->a[2].ints.v, (size_t)n * sizeof *shape);
   memcpy(shape + d + n, x->shape + d + 1, (size_t)rest * sizeof *shape);
-  int64_t size = al_product(n, shape + d);
+  int64_t size = 1, whole = x->shape[d];
+  int hole = -1;
+  bool fits = true;
   for (int i = d; i < d + n; i++)
-    if (shape[i] == -1 && size) shape[i] = x->shape[d] / -size;
-  if (al_product(n, shape + d) != x->shape[d])
-    return al_fail("sizes do not multiply to %lld", (long long)x->shape[d]);
+    if (shape[i] == -1 && hole < 0) hole = i;
+    else fits = fits && shape[i] >= 0 && !__builtin_mul_overflow(size, shape[i], &size);
+  if (fits && hole >= 0 && size > 0) size *= shape[hole] = whole / size;
+  if (!fits || size != whole) return al_fail("sizes do not multiply to %lld", (long long)whole);
   return al_ret(c, al_reshape(x, shape, d + n + rest));
 }
 AL_OP(unflatten, .sig = "x:T dim:dim sizes:ints -> T", .flags = AL_F_COMPOSITE,

@@ -44,6 +44,7 @@ static double poisson(al_rng *r, double mean) {
 /* Marsaglia & Tsang (2000); shapes below 1 by a power of a uniform. */
 static double gamma_(al_rng *r, double shape) {
   if (!(shape > 0)) return (double)NAN;
+  if (isinf(shape)) return shape;
   if (shape < 1) return gamma_(r, shape + 1) * pow(unit(r), 1 / shape);
   double d = shape - 1.0 / 3, c = 1 / sqrt(9 * d);
   for (;;) {

@@ -28,6 +28,8 @@ static int open_windows(windows *w, int n, const int64_t *in, const al_arg *a) {
     return -1;
   for (int d = 3 - n; d < 3; d++) {
     w->in[d] = in[d - 3 + n];
+    if (w->in[d] < 0 || w->in[d] > 1LL << 40)
+      return al_fail("a size of %lld is not possible", (long long)w->in[d]);
     int64_t room = w->in[d] + 2 * w->pad[d] - w->dil[d] * (w->ker[d] - 1) - 1;
     if (room < 0)
       return al_fail("the window is wider than padded x (%lld)",
@@ -199,7 +201,7 @@ static int shuffle(al_call *c, bool back) {
   al_tensor *x = ARG_T(0);
   int64_t r = ARG_I(1), *s = x->shape;
   if (x->ndim != 4) return al_fail("x has %d dims, needs 4: (n, c, h, w)", x->ndim);
-  if (r < 1 || (back ? s[2] % r || s[3] % r : s[1] % (r * r)))
+  if (r < 1 || r > INT32_MAX || (back ? s[2] % r || s[3] % r : s[1] % (r * r)))
     return al_fail("a factor of %lld does not divide x", (long long)r);
   int64_t apart[] = {s[0], back ? s[1] : s[1] / (r * r), back ? s[2] / r : r,
                      r,    back ? s[3] / r : s[2],       back ? r : s[3]};

@@ -229,6 +229,9 @@ static int pad_forward(al_call *c) {
   int64_t lo[AL_MAX_DIMS] = {0}, hi[AL_MAX_DIMS] = {0};
   if (n % 2 || n / 2 > x->ndim)
     return al_fail("pads come in pairs, at most %d for x, got %d numbers", x->ndim, n);
+  for (int i = 0; i < n; i++)
+    if (c->a[1].ints.v[i] > 1LL << 40 || c->a[1].ints.v[i] < -(1LL << 40))
+      return al_fail("pads hold %lld", (long long)c->a[1].ints.v[i]);
   for (int i = 0; i < n / 2; i++) {
     lo[x->ndim - 1 - i] = c->a[1].ints.v[2 * i];
     hi[x->ndim - 1 - i] = c->a[1].ints.v[2 * i + 1];
@@ -267,6 +270,7 @@ static al_tensor *triangle(al_tensor *x, int64_t k, bool lower) {
   size_t size = al_dtype_size(x->dtype);
   int64_t rows = y->shape[y->ndim - 2], cols = y->shape[y->ndim - 1],
           all = cols ? al_numel(y) / cols : 0;
+  k = k < -rows - 1 ? -rows - 1 : k > cols ? cols : k;
   for (int64_t i = 0; i < all; i++) {
     int64_t edge =
         i % rows + k + (lower ? 1 : 0); /* first column above the diagonal, or on it */

@@ -45,7 +45,8 @@ static int forward(al_call *c) {
     return al_fail("x has shape %s, wants N x C x H x W", al_shape_text(x->ndim, x->shape));
   if (!al_is_float(dtype)) return al_fail("x is %s, wants a float", al_dtype_name(dtype));
   int64_t stride = ARG_I(1);
-  if (stride < 1) return al_fail("stride is %lld, wants 1 or more", (long long)stride);
+  if (stride < 1 || stride > INT32_MAX)
+    return al_fail("stride is %lld, wants 1 or more", (long long)stride);
   if (x->shape[1] > AL_MATCH_CHANNELS)
     return al_fail("x has %lld channels, at most %d", (long long)x->shape[1],
                    AL_MATCH_CHANNELS);

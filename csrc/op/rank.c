@@ -248,7 +248,7 @@ AL_OP(bucketize, .sig = "x:N boundaries:T {right:bool=false} -> T", .flags = AL_
 
 /* Edges of `bins` equal bins over [lo, hi]; over x's own range when that is empty. */
 static al_tensor *equal_bins(al_tensor *x, int64_t bins, double lo, double hi, double widen) {
-  if (bins < 1) return al_null("bins must be positive");
+  if (bins < 1 || bins > 1 << 28) return al_null("bins must lie between 1 and 2^28");
   if (lo == hi) {
     lo = INFINITY, hi = -INFINITY;
     for (int64_t i = 0; i < al_numel(x); i++)

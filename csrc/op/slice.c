@@ -14,7 +14,10 @@ static al_tensor *part(al_tensor *x, const int64_t *start, const int64_t *step,
   for (int d = 0; d < x->ndim; d++) {
     int64_t size = x->shape[d], many = step[d] == 0 ? 1 : count[d];
     if (many < 0) return al_null("length %lld is negative", (long long)many);
-    int64_t last = start[d] + step[d] * (many - 1);
+    int64_t last;
+    if (__builtin_mul_overflow(step[d], many - 1, &last) ||
+        __builtin_add_overflow(last, start[d], &last) || last == INT64_MAX)
+      last = INT64_MAX - 1;
     if (many > 0 && (start[d] < 0 || start[d] >= size || last < 0 || last >= size))
       return al_null("positions %lld to %lld of dim %d lie outside 1..%lld",
                      (long long)start[d] + 1, (long long)last + 1, d + 1, (long long)size);

@@ -125,6 +125,7 @@ describe("distributions", function()
     has(0.5, 0.25, al.empty(n):exponential_(2, o))
     for _, rate in ipairs { 0.3, 4, 12, 300 } do has(rate, rate, al.full({ n },
       rate):poisson(o)) end
+    assert.equal(math.huge, al.tensor({ math.huge }):gamma():item())
     for _, shape in ipairs { 0.4, 1, 7.5 } do has(shape, shape, al.full({ n },
       shape):gamma(o)) end
   end)
