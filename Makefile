@@ -58,7 +58,7 @@ override CFLAGS := -std=gnu11 $(DEBUG) -fPIC -fopenmp -fno-math-errno -fno-trapp
 LIBS := -fopenmp $(SAN) $(if $(NO_BLAS),,$(call pkg,--libs $(BLAS_PKG))) -lm
 # nodelete: Lua unloads modules when it closes, while OpenMP's threads still wait inside libgomp;
 # unmapping that crashes at exit.
-SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,nodelete -Wl,--as-needed $(STRIP)
+SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,pack-relative-relocs -Wl,-z,nodelete -Wl,--as-needed $(STRIP)
 LUA_CFLAGS := $(call pkg,--cflags $(LUA_PKG))
 
 # --- what to build ------------------------------------------------------------------------------
@@ -70,7 +70,7 @@ ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
 # Which kernels are LEAN; of the plain x86-64 build, which few machines run, all but norm (23 times slower).
 LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
-LEAN_KERNELS := elementwise elementwise_binary random recurrent reduce softmax
+LEAN_KERNELS := elementwise elementwise_binary match optim pool random recurrent reduce resample resize softmax
 
 # Objects that know no Lua serve both: the LuaJIT module takes the release's.
 K := $(if $(filter luajit,$(VARIANT)),build/release,$(B))

@@ -87,7 +87,7 @@ AL_INLINE void AL_S(max_row)(const real *x, int64_t n, ireal base, bool index, r
     ivec win = (v > b) | ((v != v) & (b == b));
     AL_S(store)(best + u, AL_S(choose)(win, v, b));
     if (!index) continue;
-    ivec here, old;
+    ivec here = {0}, old;
     for (int i = 0; i < (int)LANES; i++) here[i] = base + (ireal)u + i;
     memcpy(&old, at + u, sizeof old);
     old = AL_S(choose_int)(win, here, old);
