@@ -34,6 +34,12 @@ describe("al.help", function()
       end
     end
     assert.is_truthy(help.text("nn.GRU"):find("nn.GRU(inputs, hidden", 1, true))
+    for name, f in pairs(al.models) do
+      if type(f) == "function" then
+        assert.is_truthy(help.text("models." .. name):find("classes") or name == "preprocess", name)
+      end
+    end
+    assert.is_truthy(help.text("models.resnet18"):find("^resnet18%(opts%).*stem = 7"))
     assert.is_truthy(help.text("rows"):find("first dim", 1, true))
     assert.error_matches(function() help.text("nn.Nothing") end, "nothing is known")
     assert.error_matches(function() help.text("no.such.path") end, "nothing is known")

@@ -95,6 +95,25 @@ local function comment_of(path)
   return at > 0 and comment_above(info.source, at, name, class) or nil
 end
 
+-- Of a part of al.models, the last comment with three dashes in its file.
+local function model_comment(path)
+  local name = path:match("^models%.([%w_]+)$")
+  local home = name and getmetatable(al.models).homes[name]
+  if not home then return nil end
+  local here = debug.getinfo(1, "S").source:sub(2)
+  local part = home:gsub("^albedo%.", ""):gsub("%.", "/")
+  local file = io.open((here:gsub("help%.lua$", part .. ".lua")))
+  if not file then return nil end
+  local block, inside = {}, false
+  for l in file:lines() do
+    if l:find("^%-%-%-") and not inside then block = {} end
+    inside = l:find("^%-%-") and (inside or l:find("^%-%-%-")) and true
+    if inside then block[#block + 1] = l:gsub("^%-+ ?", "") end
+  end
+  file:close()
+  return table.concat(block, "\n")
+end
+
 -- name -> registry entry, aliases too; hidden ops are not for scripts.
 local function entries()
   local map = {}
@@ -127,7 +146,7 @@ function help.text(name)
   local ops = entries()
   local op = ops[name] or ops[(name:gsub("_$", ""))]
   if not op then
-    local text = native[name] or comment_of(name)
+    local text = native[name] or model_comment(name) or comment_of(name)
     if text then return text end
     local hint = require("albedo.suggest")(name, ops)
     al.raise(("help: nothing is known of \"%s\"%s"):format(name, hint))

@@ -66,3 +66,40 @@ describe("models against torchvision's", function()
     end)
   end
 end)
+
+describe("models on photographs", function()
+  local folder = "../shared/data/copymove_fau/tampered/"
+  local photos = { folder .. "barrier.png", folder .. "supermarket.png", folder .. "lone_cat.png" }
+  local out = os.tmpname()
+  local batch = 3 * 3 * 224 * 224
+  for _, python in ipairs { "python3", "/usr/bin/python3" } do
+    os.execute(("%s spec/support/torchvision_photos.py %s %s 2>/dev/null")
+      :format(python, out, table.concat(photos, " ")))
+  end
+  local file = assert(io.open(out, "rb"))
+  local bytes = file:read "*a"
+  file:close()
+  os.remove(out)
+  if #bytes ~= 4 * (batch + 2 * 3000) then
+    pending "agree with torchvision (no torchvision for Python, no photographs or no weights here)"
+    return
+  end
+  local results = al.from_bytes(bytes, "float32", { batch + 6000 })
+  local x = results:narrow(1, 1, batch):reshape(3, 3, 224, 224)
+  local mean = al.tensor({ 0.485, 0.456, 0.406 }):reshape(1, 3, 1, 1)
+  local std = al.tensor({ 0.229, 0.224, 0.225 }):reshape(1, 3, 1, 1)
+
+  it("are prepared as torchvision does, within 2 of 255 steps", function()
+    local ours = al.models.preprocess(photos) * std + mean
+    assert.is_true((ours - x):abs():max():item() < 2 / 255)
+  end)
+
+  for i, name in ipairs { "squeezenet1_0", "mobilenet_v2" } do
+    it("are scored as PyTorch does with the same weights: " .. name, function()
+      local net = al.models[name] { weights = "../shared/weights/" .. name .. ".safetensors" }
+      local want = results:narrow(1, batch + 3000 * (i - 1) + 1, 3000):reshape(3, 1000)
+      local y = al.no_grad(net:eval(), (x - mean) / std)
+      assert.is_true((y - want):abs():max():item() < 1e-3)
+    end)
+  end
+end)

@@ -28,8 +28,8 @@ function AConvNet:forward(x)
 end
 
 --- aconvnet(opts): x (n, in_channels, 88, 88) -> scores (n, classes); of larger pictures, the
--- mean of the scores of their parts. Options: in_channels = 1, classes = 10, dropout = 0.5, and
--- those of albedo.models.define.
+-- mean of the scores of their parts. Options: in_channels = 1, classes = 10, dropout = 0.5,
+-- and those of models.define.
 return {
   aconvnet = define("aconvnet", AConvNet, "^classifier%.1%.",
     { in_channels = 1, classes = 10, dropout = 0.5 }),

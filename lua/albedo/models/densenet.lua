@@ -56,7 +56,7 @@ end
 
 --- densenet121(opts): x (n, in_channels, h, w), sides of 29 or more -> scores (n, classes).
 -- Options: in_channels = 3, dropout = 0 (in every dense layer), and those of
--- albedo.models.define.
+-- models.define.
 return {
   densenet121 = define("densenet121", function(o) return DenseNet({ 6, 12, 24, 16 }, o) end,
     "^classifier%.", { in_channels = 3, dropout = 0 },

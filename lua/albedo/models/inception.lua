@@ -177,7 +177,7 @@ end
 -- scores (n, classes) and, in training, the auxiliary scores, for which sides are 299 or near.
 -- Options: in_channels = 3, dropout = 0.5, aux = true (false: no auxiliary head),
 -- transform_input = false (true: from ImageNet's normalisation of channels to (x - 0.5) / 0.5,
--- as torchvision's weights want it), and those of albedo.models.define.
+-- as torchvision's weights want it), and those of models.define.
 local make = define("inception_v3", Inception, "fc%.",
   { in_channels = 3, dropout = 0.5, aux = true, transform_input = false })
 

@@ -6,10 +6,11 @@
 --     freeze = "^features" }
 --   print(net.report)                                  -- which names matched
 --
--- Options of all: classes, width, dropout, weights, freeze (albedo.models.define); each file
--- says what else its networks take.
+-- al.help "models.define" tells the options of all: classes, width, weights, freeze, rename;
+-- al.help "models.resnet18" what else a network takes.
 
 local models = {}
+local homes = { define = "albedo.models.define", preprocess = "albedo.models.preprocess" }
 
 local files = {
   vgg = "vgg11 vgg13 vgg16 vgg19", resnet = "resnet18 resnet34 resnet50 resnet101",
@@ -19,11 +20,16 @@ local files = {
 }
 for file, names in pairs(files) do
   for name in names:gmatch "%S+" do
-    models[name] = function(opts) return require("albedo.models." .. file)[name](opts) end
+    homes[name] = "albedo.models." .. file
+    models[name] = function(opts) return require(homes[name])[name](opts) end
   end
 end
 
---- Pictures as a batch for these networks: see albedo.models.preprocess.
-function models.preprocess(...) return require "albedo.models.preprocess"(...) end
+function models.preprocess(...) return require(homes.preprocess)(...) end
 
-return models
+-- `homes` serves al.help.
+return setmetatable(models, { homes = homes, __index = function(_, name)
+  if type(name) ~= "string" then return nil end
+  local hint = require("albedo.suggest")(name, homes)
+  require("albedo").raise(("al.models has no \"%s\"%s"):format(name, hint))
+end })

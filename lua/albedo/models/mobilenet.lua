@@ -82,7 +82,7 @@ end
 
 --- mobilenet_v2(opts): x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels =
 -- 3, dropout = 0.2, padding = "symmetric" (torchvision's) or "same_tf" (TensorFlow's), and
--- those of albedo.models.define. Where a file says that it was trained with TensorFlow's,
+-- those of models.define. Where a file says that it was trained with TensorFlow's,
 -- net.report notes it.
 local make = define("mobilenet_v2", MobileNetV2, "^classifier%.1%.",
   { in_channels = 3, dropout = 0.2, padding = "symmetric" })

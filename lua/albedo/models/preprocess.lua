@@ -3,11 +3,22 @@
 local al = require "albedo"
 local options = require "albedo.options"
 
+-- As torchvision rounds: sizes down, places to the even neighbour at a half.
+local function middle(long, short)
+  local half = (long - short) / 2
+  local down = math.floor(half)
+  return down + ((half > down and down % 2 == 1) and 1 or 0) + 1
+end
+
 local function one(picture, o)
   local image = al.image
   if type(picture) == "string" then picture = image.load(picture) end
   local x = image.to_float(image.to_rgb(picture))
-  x = image.center_crop(image.resize(x, math.floor(o.size * o.margin + 0.5)), o.size)
+  local h, w, side = x:size(-2), x:size(-1), math.floor(o.size * o.margin + 0.5)
+  local short = math.min(h, w)
+  h, w = math.floor(h * side / short), math.floor(w * side / short)
+  x = image.resize(x, { h, w })
+  x = image.crop(x, middle(h, o.size), middle(w, o.size), o.size, o.size)
   local shape = { 3, 1, 1 }
   return (x - al.tensor(o.mean):reshape(shape)) / al.tensor(o.std):reshape(shape)
 end

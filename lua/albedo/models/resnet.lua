@@ -72,7 +72,7 @@ end
 --- resnet18(opts) ...: x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels =
 -- 3, dropout = 0 (before the last layer), stem = 7 (a first convolution of stride 2 and a
 -- pooling; 3: stride 1 and none, for pictures of 28 to 64 pixels), and those of
--- albedo.models.define.
+-- models.define.
 local resnets = {}
 for depth in pairs(depths) do
   local name = "resnet" .. depth

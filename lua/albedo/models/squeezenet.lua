@@ -54,7 +54,7 @@ end
 function SqueezeNet:forward(x) return self.classifier(self.features(x)) end
 
 --- squeezenet1_0(opts), squeezenet1_1(opts): x (n, in_channels, h, w) -> scores (n, classes).
--- Options: in_channels = 3, dropout = 0.5, and those of albedo.models.define.
+-- Options: in_channels = 3, dropout = 0.5, and those of models.define.
 local squeezenets = {}
 for name, plan in pairs(plans) do
   squeezenets[name] = define(name, function(o) return SqueezeNet(plan, o) end,

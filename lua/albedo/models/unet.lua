@@ -1,9 +1,10 @@
---- U-Net in 2 or 3 dimensions, convolutions padded so that the output is as large as the input.
+--- U-Net in 2 or 3 dimensions, convolutions padded so that the output is as large as the
+-- input.
 --
 -- Level l is w[l] = base * 2^(l - 1) channels wide. `plan` says how widths change:
--- "ronneberger" (Ronneberger et al. 2015): both convolutions of a level have w[l] channels, the
--- up-convolution halves them; "cicek" (Cicek et al. 2016): going down the first convolution has
--- w[l] / 2 channels, and the up-convolution keeps what comes from below.
+-- "ronneberger" (Ronneberger et al. 2015): both convolutions of a level have w[l] channels,
+-- the up-convolution halves them; "cicek" (Cicek et al. 2016): going down the first
+-- convolution has w[l] / 2 channels, and the up-convolution keeps what comes from below.
 
 local al = require "albedo"
 local length = require "albedo.length"
@@ -81,9 +82,9 @@ function UNet:forward(x)
   return self.head(x)
 end
 
---- unet2d(opts), unet3d(opts): x (n, in_channels, h, w) or (n, in_channels, d, h, w), each size
--- a multiple of 2^(levels - 1), -> scores (n, classes, sizes of x). Options, and those of
--- albedo.models.define:
+--- unet2d(opts), unet3d(opts): x (n, in_channels, h, w) or (n, in_channels, d, h, w), each
+-- size a multiple of 2^(levels - 1), -> scores (n, classes, sizes of x). Options, and those of
+-- models.define:
 --                      unet2d          unet3d
 --   in_channels        1               3
 --   classes            2               3

@@ -3,8 +3,8 @@
 local nn = require "albedo.nn"
 local define = require "albedo.models.define"
 
--- Convolutions before each of the five poolings; the stages are 64, 128, 256, 512, 512 channels
--- wide.
+-- Convolutions before each of the five poolings; the stages are 64, 128, 256, 512, 512
+-- channels wide.
 local depths = {
   [11] = { 1, 1, 2, 2, 2 }, [13] = { 2, 2, 2, 2, 2 }, [16] = { 2, 2, 3, 3, 3 },
   [19] = { 2, 2, 4, 4, 4 },
@@ -47,7 +47,7 @@ end
 
 --- vgg11(opts) ...: x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels = 3,
 -- batch_norm = false, dropout = 0.5, pool = 7 (side of the pooled map), hidden = 4096, and
--- those of albedo.models.define.
+-- those of models.define.
 local vggs = {}
 for depth in pairs(depths) do
   local name = "vgg" .. depth
