@@ -17,7 +17,7 @@ def correlate(x, w, dim=-1, mode="reflect"):
     return (m @ x.transpose(dim, -1)[..., None])[..., 0].transpose(dim, -1)
 
 
-def picture(d, grad=True, most=9, least=1):
+def picture(d, grad=True, most=9, least=2):
     n = d.choice(2, 2, 3, 4, 5)
     spatial = d.choice(2, 3) if n == 3 else None
     lead = n - (spatial or (3 if n == 5 else 2))
