@@ -184,7 +184,7 @@ end
 -- are not counted, nor in-place forms.
 help.ops = {}
 for _, op in ipairs(al.native.registry()) do
-  if not op.hidden then help.ops[op.name] = first_sentence(op.doc) end
+  if not op.hidden and rawget(al, op.name) then help.ops[op.name] = first_sentence(op.doc) end
 end
 for _, name in ipairs { "split", "chunk" } do
   help.ops[name] = first_sentence(comment_of(name) or name)
