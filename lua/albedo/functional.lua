@@ -88,7 +88,7 @@ end
 
 -- Runs body(create) with recording on, inside a scope that keeps its results.
 local function derive(who, opts, body)
-  local create = options(who, opts, { create_graph = false }, nil, 3).create_graph
+  local create = options(who, opts, { create_graph = false }).create_graph
   return al.scope(al.with_grad, true, body, create)
 end
 

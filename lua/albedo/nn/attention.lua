@@ -24,8 +24,7 @@ local layers = {}
 local MultiheadAttention = class "MultiheadAttention"
 layers.MultiheadAttention = MultiheadAttention
 function MultiheadAttention:init(width, heads, opts)
-  local o = options("MultiheadAttention", opts, { dropout = 0, bias = true, dtype = "float32" },
-    nil, 4)
+  local o = options("MultiheadAttention", opts, { dropout = 0, bias = true, dtype = "float32" })
   if width % heads ~= 0 then
     error(("MultiheadAttention: %d heads do not divide %d"):format(heads, width), 3)
   end
@@ -75,7 +74,7 @@ end
 function MultiheadAttention:forward(q, k, v, opts)
   if type(k) == "table" then k, opts = nil, k end
   local o = options("MultiheadAttention", opts, { causal = false, need_weights = false },
-    { "key_padding_mask", "attn_mask" }, 3)
+    { "key_padding_mask", "attn_mask" })
   k = k or q
   v = v or k
   local n, l = q.shape[1], q.shape[2]
@@ -111,7 +110,7 @@ local EncoderLayer = class "TransformerEncoderLayer"
 layers.TransformerEncoderLayer = EncoderLayer
 function EncoderLayer:init(width, heads, opts)
   local o = options("TransformerEncoderLayer", opts, { dim_feedforward = 2048, dropout = 0.1,
-    activation = "relu", norm_first = false, layer_norm_eps = 1e-5, dtype = "float32" }, nil, 4)
+    activation = "relu", norm_first = false, layer_norm_eps = 1e-5, dtype = "float32" })
   self.arguments = { width, heads, o }
   self.norm_first, self.activation = o.norm_first, o.activation
   self.self_attn = MultiheadAttention(width, heads, { dropout = o.dropout, dtype = o.dtype })
@@ -126,7 +125,7 @@ end
 
 function EncoderLayer:forward(x, opts)
   local o = options("TransformerEncoderLayer", opts, { causal = false },
-    { "src_mask", "src_key_padding_mask" }, 3)
+    { "src_mask", "src_key_padding_mask" })
   local given = { attn_mask = o.src_mask, key_padding_mask = o.src_key_padding_mask,
     causal = o.causal }
   local function attention(v) return self.dropout1(self.self_attn(v, given)) end

@@ -12,7 +12,7 @@ local layers = {}
 -- (outputs). Options: bias = true, dtype.
 local Linear = class "Linear"
 function Linear:init(inputs, outputs, opts)
-  local o = options("Linear", opts, { bias = true, dtype = "float32" }, nil, 4)
+  local o = options("Linear", opts, { bias = true, dtype = "float32" })
   self.weight = Parameter(al.empty(outputs, inputs, { dtype = o.dtype }))
   if o.bias then self.bias = Parameter(al.empty(outputs, { dtype = o.dtype })) end
   init.default_(self.weight, self.bias)
@@ -27,7 +27,7 @@ layers.Linear = Linear
 -- normal(0, 1). Options: padding_idx, a row that starts at zero and gets no gradient; dtype.
 local Embedding = class "Embedding"
 function Embedding:init(count, dims, opts)
-  local o = options("Embedding", opts, { dtype = "float32" }, { "padding_idx" }, 4)
+  local o = options("Embedding", opts, { dtype = "float32" }, { "padding_idx" })
   self.weight, self.padding_idx = Parameter(al.empty(count, dims, { dtype = o.dtype })),
     o.padding_idx
   init.normal_(self.weight)
@@ -67,7 +67,7 @@ local function convolution(dims, transposed)
     local o = options(name, opts, {
       stride = 1, pad = 0, dilation = 1, groups = 1, bias = true, dtype = "float32",
       output_padding = transposed and 0 or nil,
-    }, nil, 4)
+    })
     if inputs % o.groups ~= 0 or outputs % o.groups ~= 0 then
       error(("%s: %d inputs and %d outputs do not divide in %d groups")
         :format(name, inputs, outputs, o.groups), 3)

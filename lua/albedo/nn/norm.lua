@@ -25,7 +25,7 @@ local function batch_norm(dims)
   layers[name] = BatchNorm
   function BatchNorm:init(channels, opts)
     local o = options(name, opts,
-      { eps = 1e-5, momentum = 0.1, affine = true, track = true, dtype = "float32" }, nil, 4)
+      { eps = 1e-5, momentum = 0.1, affine = true, track = true, dtype = "float32" })
     self.channels, self.eps, self.momentum = channels, o.eps, o.momentum
     affine(self, { channels }, o)
     if o.track then
@@ -49,7 +49,7 @@ local function instance_norm(dims)
   local InstanceNorm = class(name)
   layers[name] = InstanceNorm
   function InstanceNorm:init(channels, opts)
-    local o = options(name, opts, { eps = 1e-5, affine = false, dtype = "float32" }, nil, 4)
+    local o = options(name, opts, { eps = 1e-5, affine = false, dtype = "float32" })
     self.channels, self.eps = channels, o.eps
     affine(self, { channels }, o)
   end
@@ -65,7 +65,7 @@ for dims = 1, 3 do instance_norm(dims) end
 local GroupNorm = class "GroupNorm"
 layers.GroupNorm = GroupNorm
 function GroupNorm:init(groups, channels, opts)
-  local o = options("GroupNorm", opts, { eps = 1e-5, affine = true, dtype = "float32" }, nil, 4)
+  local o = options("GroupNorm", opts, { eps = 1e-5, affine = true, dtype = "float32" })
   if channels % groups ~= 0 then
     error(("GroupNorm: %d channels do not divide in %d groups"):format(channels, groups), 3)
   end
@@ -82,7 +82,7 @@ function GroupNorm:describe() return ("%d groups, %d"):format(self.groups, self.
 local LayerNorm = class "LayerNorm"
 layers.LayerNorm = LayerNorm
 function LayerNorm:init(shape, opts)
-  local o = options("LayerNorm", opts, { eps = 1e-5, affine = true, dtype = "float32" }, nil, 4)
+  local o = options("LayerNorm", opts, { eps = 1e-5, affine = true, dtype = "float32" })
   self.shape, self.eps = type(shape) == "table" and shape or { shape }, o.eps
   affine(self, self.shape, o)
 end
@@ -96,7 +96,7 @@ function LayerNorm:describe() return table.concat(self.shape, "x") end
 local RMSNorm = class "RMSNorm"
 layers.RMSNorm = RMSNorm
 function RMSNorm:init(shape, opts)
-  local o = options("RMSNorm", opts, { affine = true, dtype = "float32" }, { "eps" }, 4)
+  local o = options("RMSNorm", opts, { affine = true, dtype = "float32" }, { "eps" })
   self.shape, self.eps = type(shape) == "table" and shape or { shape }, o.eps
   if o.affine then self.weight = Parameter(al.ones(self.shape, { dtype = o.dtype })) end
 end
@@ -115,7 +115,7 @@ local function unit(v, eps) return v / v:norm():clamp(eps, math.huge) end
 -- convolutions). Miyato et al. 2018, arXiv:1802.05957.
 function layers.spectral_norm(layer, opts)
   local o = options("spectral_norm", opts, { n_power_iterations = 1, eps = 1e-12,
-    dim = layer.classname:find "^ConvTranspose" and 2 or 1 }, nil, 2)
+    dim = layer.classname:find "^ConvTranspose" and 2 or 1 })
   local weight, forward = layer.weight, layer.forward
   local function matrix(w)
     if o.dim ~= 1 then w = w:transpose(1, o.dim) end

@@ -39,7 +39,7 @@ local function recurrent(name, op, gates)
 
   function Layer:init(inputs, hidden, opts)
     local o = options(name, opts, { num_layers = 1, bidirectional = false, dropout = 0,
-      bias = true, dtype = "float32" }, nil, 4)
+      bias = true, dtype = "float32" })
     self.inputs, self.hidden, self.num_layers = inputs, hidden, o.num_layers
     self.bidirectional, self.dropout = o.bidirectional, o.dropout
     local dirs = o.bidirectional and 2 or 1
@@ -51,7 +51,7 @@ local function recurrent(name, op, gates)
   end
 
   function Layer:forward(x, opts)
-    local o = options(name, opts, {}, { "lengths", "h0", gates == 4 and "c0" or nil }, 3)
+    local o = options(name, opts, {}, { "lengths", "h0", gates == 4 and "c0" or nil })
     local dirs, h, c = self.bidirectional and 2 or 1, {}, {}
     for l = 0, self.num_layers - 1 do
       if l > 0 and self.training and self.dropout > 0 then x = al.dropout(x, self.dropout) end
@@ -83,7 +83,7 @@ local function recurrent(name, op, gates)
   layers[name .. "Cell"] = Cell
 
   function Cell:init(inputs, hidden, opts)
-    local o = options(name .. "Cell", opts, { bias = true, dtype = "float32" }, nil, 4)
+    local o = options(name .. "Cell", opts, { bias = true, dtype = "float32" })
     self.inputs, self.hidden = inputs, hidden
     parameters(self, "", gates, inputs, hidden, o)
   end

@@ -33,7 +33,7 @@ end
 local PReLU = class "PReLU"
 layers.PReLU = PReLU
 function PReLU:init(count, value, opts)
-  local o = options("PReLU", opts, { dtype = "float32" }, nil, 4)
+  local o = options("PReLU", opts, { dtype = "float32" })
   self.weight = module.Parameter(al.full({ count or 1 }, value or 0.25, { dtype = o.dtype }))
 end
 function PReLU:forward(x)
@@ -52,7 +52,7 @@ for name, op in pairs {
   local Dropout = class(name)
   layers[name] = Dropout
   function Dropout:init(p, opts)
-    local o = options(name, opts, { always = false }, { "generator" }, 4)
+    local o = options(name, opts, { always = false }, { "generator" })
     self.p, self.always, self.generator = p or 0.5, o.always, o.generator
   end
   function Dropout:forward(x)

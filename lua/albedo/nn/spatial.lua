@@ -26,7 +26,7 @@ local function pooling(kind, dims)
     if kind == "LP" then self.power, kernel, opts = kernel, opts, more end
     local o = { stride = kernel, ceil_mode = false }
     for key, value in pairs(own[kind]) do o[key] = value end
-    o = options(name, opts, o, nil, 4)
+    o = options(name, opts, o)
     self.kernel, self.return_indices, o.return_indices = kernel, o.return_indices, nil
     self.options = o
   end
@@ -54,7 +54,7 @@ local function unpooling(dims)
   layers[name] = Unpool
   function Unpool:init(kernel, opts)
     self.kernel = kernel
-    self.options = options(name, opts, { stride = kernel, pad = 0 }, nil, 4)
+    self.options = options(name, opts, { stride = kernel, pad = 0 })
   end
   function Unpool:forward(x, indices, size)
     local o = self.options
@@ -139,7 +139,7 @@ local Upsample = class "Upsample"
 layers.Upsample = Upsample
 function Upsample:init(opts)
   local o = options("Upsample", opts, { mode = "nearest", align_corners = false },
-    { "scale", "size" }, 4)
+    { "scale", "size" })
   self.size, o.size = o.size, nil
   self.options = o
 end

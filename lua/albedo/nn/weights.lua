@@ -68,7 +68,7 @@ end
 
 local function kaiming(what, tensor, opts)
   local o = options(what, opts, { nonlinearity = "leaky_relu", a = 0, mode = "fan_in" },
-    { "generator" }, 3)
+    { "generator" })
   local fan_in, fan_out = init.fans(tensor)
   if o.mode ~= "fan_in" and o.mode ~= "fan_out" then
     error(what .. ": mode is 'fan_in' or 'fan_out', got '" .. tostring(o.mode) .. "'", 3)

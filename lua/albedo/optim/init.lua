@@ -48,7 +48,7 @@ function Optimizer:add_group(given, level)
   for key, value in pairs(given) do
     if key ~= "params" then own[key] = value end
   end
-  local group = options(name, own, self.defaults, nil, level)
+  local group = options(name, own, self.defaults)
   if type(group.lr) ~= "number" or not (group.lr >= 0 and group.lr < math.huge) then
     error(("%s: lr must be a number from 0 on, got %s"):format(name, tostring(group.lr)), level)
   end
