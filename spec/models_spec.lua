@@ -141,6 +141,8 @@ describe("models", function()
         end
       end
     end
+    assert.error_matches(function() models.unet2d { levels = 3, base = 2 }(al.randn(1, 1, 8, 10)) end,
+      "3 levels need sizes that are multiples of 4, dim 4 of x is 10")
     assert.error_matches(function() models.unet2d { plan = "x" } end,
       "plan is ronneberger or cicek, got x")
   end)
@@ -167,6 +169,10 @@ describe("models", function()
     local line = debug.getinfo(1, "l").currentline + 1
     local ok, message = pcall(function() local _ = models.resnet18 { deep = 1 } end)
     assert.is_false(ok)
+    local state = models.resnet18 { width = 0.125 }:state_dict()
+    local _, other = pcall(function() models.resnet18 { width = 0.25, weights = state } end)
+    assert.is_truthy(other:find("models_spec.lua:" .. line + 3
+      .. ": ResNet: bn1.bias is 16 here, 8 in the state dict", 1, true), other)
     assert.is_truthy(message:find("models_spec.lua:" .. line .. ": resnet18: unknown option 'deep'", 1, true), message)
   end)
 

@@ -72,6 +72,12 @@ end
 
 function UNet:forward(x)
   local maps, levels = {}, length(self.down)
+  for d = 3, x.ndim do
+    if x:size(d) % 2 ^ (levels - 1) ~= 0 then
+      al.raise(("unet: %d levels need sizes that are multiples of %d, dim %d of x is %d")
+        :format(levels, 2 ^ (levels - 1), d, x:size(d)))
+    end
+  end
   for l = 1, levels do
     x = self.down[l](l == 1 and x or self.pool(x))
     maps[l] = x

@@ -299,7 +299,7 @@ local function set_requires_grad(self, pattern, on)
     end
   end
   if count == 0 then
-    error(("%s: no parameter's name matches '%s'"):format(self.classname, tostring(pattern)), 3)
+    al.raise(("%s: no parameter's name matches '%s'"):format(self.classname, tostring(pattern)))
   end
   return count
 end
@@ -402,18 +402,13 @@ function Module:load_state_dict(state, options)
   local skip = options.skip or options.head and differs(own, state, options.head) or nil
   local report = setmetatable({ matched = {}, missing = {}, unexpected = {}, skipped = {} },
     Report)
-  for name, target in pairs(own) do
+  for name in pairs(own) do
     local value = state[name]
     if skip and name:find(skip) then
       table.insert(report.skipped, name)
     elseif value == nil then
       table.insert(report.missing, name)
     else
-      local have, want = shape_of(value), shape_of(target)
-      if have ~= want then
-        error(("%s: %s is %s here, %s in the state dict")
-          :format(self.classname, name, want, have), 2)
-      end
       table.insert(report.matched, name)
     end
   end
@@ -424,8 +419,15 @@ function Module:load_state_dict(state, options)
     end
   end
   for _, names in pairs(report) do table.sort(names) end
+  for _, name in ipairs(report.matched) do
+    local have, want = shape_of(state[name]), shape_of(own[name])
+    if have ~= want then
+      al.raise(("%s: %s is %s here, %s in the state dict")
+        :format(self.classname, name, want, have))
+    end
+  end
   if options.strict ~= false and #report.missing + #report.unexpected > 0 then
-    error(self.classname .. ": the state dict does not fit: " .. tostring(report), 2)
+    al.raise(self.classname .. ": the state dict does not fit: " .. tostring(report))
   end
   al.no_grad(function()
     for _, name in ipairs(report.matched) do own[name]:copy_(state[name]) end
