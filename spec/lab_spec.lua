@@ -111,6 +111,18 @@ describe("a run", function()
     assert.is_nil(holds { measured = { n = 0 }, above = 0 })
   end)
 
+  it("judges no interval of a single seed, and pairs by seed", function()
+    local run = start({}, { "--out", folder(), "--seeds", "3" })
+    run:score("a", 1, { f1 = 0.5 })
+    run:score("a", 2, { f1 = 0.9 })
+    run:score("b", 1, { f1 = 0.1 })
+    run:score("b", 3, { f1 = 0.2 })
+    local pair = run:paired("a", "b", "f1")
+    assert.same({ 1, 0.4 }, { pair.n, pair.mean })
+    assert.is_nil(run:claim({ id = "x", text = "x", measured = pair, above = 0 }).holds)
+    assert.is_true(run:claim({ id = "y", text = "y", measured = 0.7, above = 0.5 }).holds)
+  end)
+
   it("leaves report.html and metrics.json", function()
     local dir = folder()
     local run = start({ title = "Toy <1>", about = "Lead." }, { "--out", dir, "--seeds", "1" })
@@ -223,6 +235,18 @@ describe("run:fit", function()
       assert.is_nil(read(dir .. "/train-0.part.safetensors"))
       local _, again = train(dir, nil, stream()) -- trained already: read back
       assert.is_true(whole == again)
+    end
+  end)
+
+  it("says when a finished training was of other steps, and what it does not know", function()
+    local dir = folder()
+    local run = start({}, { "--out", dir })
+    run:fit(network(), batches(), { steps = 3 })
+    assert.error_matches(function() start({}, { "--out", dir }):fit(network(), batches(), { steps = 5 }) end,
+      "was trained for 3 steps, 5 are asked")
+    assert.error_matches(function() run:fit(network(), batches(), { steps = 3, schedule = "cosin" }) end, "schedule is")
+    for _, steps in ipairs { 0, 2.5 } do
+      assert.error_matches(function() run:fit(network(), batches(), { steps = steps }) end, "whole number")
     end
   end)
 

@@ -192,6 +192,14 @@ describe("optim", function()
     for _, lr in ipairs { 0 / 0, -1, math.huge, "1" } do
       assert.error_matches(function() optim.sgd({ p }, { lr = lr }) end, "sgd: lr must be a number from 0 on")
     end
+    assert.has_error(function() optim.sgd { p, p[{}] } end, "sgd: parameter 2 is given twice")
+    assert.error_matches(function() optim.adam({ p }, { beta1 = 2 }) end, "beta1 must be a number from 0 on and below 1")
+    assert.error_matches(function() optim.adam({ p }, { eps = -1 }) end, "eps must be")
+    assert.error_matches(function() optim.sgd { al.ones(2, { dtype = "int64" }) } end, "parameter 1 is int64")
+    assert.error_matches(function() optim.adam(nil) end, "a module, or a list of tensors, is wanted, got nil")
+    for key, value in pairs { ["group.0.lr"] = 0 / 0, ["state.0.exp_avg"] = al.ones(1), ["state.0.step"] = al.ones(1) } do
+      assert.error_matches(function() optim.adam({ p }):load_state_dict { [key] = value } end, "does not fit this optimizer")
+    end
     local foreign = { ["state.5.momentum"] = p }
     assert.has_error(function() optim.sgd({ p }):load_state_dict(foreign) end,
       "sgd: the state dict's 'state.5.momentum' does not fit this optimizer")

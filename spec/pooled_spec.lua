@@ -41,6 +41,14 @@ describe("pooled", function()
     assert.same({ 1, 0 }, seen.spec.series[1].values)
   end)
 
+  it("takes any name, and says which it does not know", function()
+    local pooled = al.pooled()
+    pooled:add("auc", 1, { y = { 1, 2 }, photo = { 1, 1 } }, { 0, 1 })
+    assert.are.equal(1, pooled:auc("auc").mean)
+    assert.error_matches(function() pooled:auc "add" end, "nothing was added for add")
+    assert.error_matches(function() pooled:auc("auc", { by = "colour" }) end, "no field colour")
+  end)
+
   it("wants a score a sample", function()
     assert.has_error(function() al.pooled():add("net", 1, { y = { 1, 2 } }, { 1 }) end,
       "pooled: 1 scores of net for 2 samples")

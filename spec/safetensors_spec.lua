@@ -284,6 +284,14 @@ describe("a safetensors file", function()
     end
   end)
 
+  it("takes no name that it could not give back, and no shape that differs", function()
+    local path = tmp()
+    assert.error_matches(function() al.save(path, { ["a\nb"] = 1 }) end, "holds a line's end")
+    assert.error_matches(function() al.save(path, { ["albedo.numbers"] = "x" }) end, "is taken")
+    al.save(path, { t = al.ones(1) })
+    assert.error_matches(function() al.load(path, { t = al.ones(3, 3) }) end, "has shape 1, not 3x3")
+  end)
+
   it("is opened without reading its tensors", function()
     local path = tmp()
     al.save(path, { x = al.tensor { 1, 2 }, y = al.tensor { 3 }, note = "n" })

@@ -39,6 +39,9 @@ local function flatten(out, name, value, seen)
   if out.tensors[name] or out.strings[name] then
     error(("al.save: two values would be named %s"):format(name), 0)
   end
+  if (kind == "number" or kind == "boolean") and name:find "\n" then
+    error(("al.save: the name %q of a number holds a line's end"):format(name), 0)
+  end
   if al.is_tensor(value) then
     out.tensors[name] = value
   elseif kind == "number" then
@@ -49,6 +52,9 @@ local function flatten(out, name, value, seen)
     out.tensors[name] = al.tensor(value and 1 or 0, { dtype = "bool" })
     table.insert(out.booleans, name)
   elseif kind == "string" then
+    if name == NUMBERS or name == BOOLEANS then
+      error(("al.save: the name %s is taken"):format(name), 0)
+    end
     out.strings[name] = value
   elseif kind == "table" then
     if seen[value] then error(("al.save: %s holds itself"):format(name), 0) end
@@ -317,6 +323,10 @@ local function load(path, into, options)
     if al.is_tensor(target) then
       if not al.is_tensor(state[name]) then
         error(("al.load: %s holds no tensor %s"):format(path, name), 2)
+      end
+      if table.concat(target.shape, "x") ~= table.concat(state[name].shape, "x") then
+        error(("al.load: %s of %s has shape %s, not %s"):format(name, path,
+          table.concat(state[name].shape, "x"), table.concat(target.shape, "x")), 2)
       end
       al.no_grad(function() target:copy_(state[name]) end)
       state[name] = nil

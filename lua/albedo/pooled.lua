@@ -15,8 +15,8 @@ Pooled.__index = Pooled
 -- the positive one; its other fields that are lists with an entry a sample serve as keys of
 -- `auc`.
 function Pooled:add(name, seed, set, scores)
-  local list = self[name] or {}
-  self[name] = list
+  local list = self.samples[name] or {}
+  self.samples[name] = list
   if al.is_tensor(scores) then scores = scores:totable() end
   local y = al.is_tensor(set.y) and set.y:totable() or set.y
   if #y ~= #scores then
@@ -68,10 +68,12 @@ function Pooled:auc(name, opts)
     { by = "photo", rounds = 300 })
   chosen.by, chosen.rounds = nil, nil
   local samples, groups = {}, {}
-  for _, s in ipairs(self[name] or {}) do
+  if not self.samples[name] then error("pooled.auc: nothing was added for " .. name, 2) end
+  for _, s in ipairs(self.samples[name]) do
     local fits = true
     for key, value in pairs(chosen) do fits = fits and s[key] == value end
     if fits then
+      if s[o.by] == nil then error("pooled.auc: the samples have no field " .. o.by, 2) end
       samples[#samples + 1] = s
       groups[#groups + 1] = s[o.by]
     end
@@ -110,4 +112,4 @@ function Pooled:breakdown(run, o)
     { alt = "AUC of the detectors by " .. o.by, caption = "AUC by " .. o.by })
 end
 
-return function() return setmetatable({}, Pooled) end
+return function() return setmetatable({ samples = {} }, Pooled) end

@@ -122,6 +122,13 @@ describe("sim.copymove", function()
     assert.are_not.equal(one[1].name, other[1].name)
   end)
 
+  it("refuses unknown regimes, crops too small and an empty album", function()
+    assert.error_matches(function() forge:pairs(album, 1, { regimes = { "translatoin" } }) end, "no regime is named")
+    local tiny = al.sim.copymove { size = 8 }
+    assert.error_matches(function() tiny:pairs(album, 1, { regimes = { "feather" } }) end, "too small for a forgery")
+    assert.error_matches(function() forge:pairs(album:subset {}, 1) end, "holds no photograph")
+  end)
+
   it("names a setting it does not know", function()
     assert.has_error(function() al.sim.copymove { regimes = { { name = "odd", colour = 1 } } } end,
       "sim.copymove: regime odd has no setting colour")

@@ -65,7 +65,12 @@ function Run:fit(net, batches, opts)
     weight_decay = 0.01, label = self.current_arm or "train",
   }, { "steps", "optim", "loss", "validate", "clip" })
   local steps = o.steps or self.options.steps
-  if not steps then error("run:fit: how many steps?", 2) end
+  if type(steps) ~= "number" or steps < 1 or steps % 1 ~= 0 then
+    error("run:fit: steps is a whole number from 1, got " .. tostring(steps), 2)
+  end
+  if o.schedule ~= "cosine" and o.schedule ~= "none" then
+    error(('run:fit: schedule is "cosine" or "none", got %s'):format(tostring(o.schedule)), 2)
+  end
   local optim = o.optim
     or al.optim.adamw(net:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
   local parts = { model = net, optim = optim }
@@ -84,6 +89,10 @@ function Run:fit(net, batches, opts)
   local history = { loss = { step = {}, value = {} }, score = { step = {}, value = {} } }
   if o.save and exists(final) then
     local rest = al.load(final, { model = net })
+    if rest.steps ~= steps then
+      error(("run:fit: %s was trained for %d steps, %d are asked: another --out, or without it")
+        :format(final, rest.steps, steps), 0)
+    end
     al.rng_state { rest["rng.1"], rest["rng.2"] }
     net:eval()
     self:say("%s: trained already, %s", o.label, final)

@@ -200,11 +200,17 @@ function Run:summary(arm, figure)
   return s
 end
 
---- The difference of two arms, seed by seed: { mean, std, n, low, high }, with a 95 % Student
+--- The difference of two arms over the seeds at which both were scored: { mean, std, n, low, high }, with a 95 % Student
 -- interval.
 function Run:paired(a, b, figure)
-  local va, vb = self:values(a, figure), self:values(b, figure)
-  if #va == 0 or #va ~= #vb then return { n = 0 } end
+  local va, vb, of = {}, {}, self.score_of
+  for _, seed in ipairs(self.seed_list) do
+    local one, other = (of[a] or {})[seed], (of[b] or {})[seed]
+    if one and other and one[figure] ~= nil and other[figure] ~= nil then
+      va[#va + 1], vb[#vb + 1] = one[figure], other[figure]
+    end
+  end
+  if #va == 0 then return { n = 0 } end
   local s = summary(al.metrics.paired(va, vb))
   if #va < 2 then s.low, s.high, s.interval = nil, nil, nil end
   return s
@@ -271,9 +277,10 @@ end
 
 --- What the paper says and what was measured. c: id, text, paper, measured (a number, or a
 -- summary of run:summary or run:paired), interval, seeds; and holds, or the rule: above = v
--- (the whole interval lies above v), at_least = v (the mean), contains = v (the interval).
+-- (the whole interval lies above v), at_least = v (the mean), contains = v (the interval). A
+-- rule on an interval judges no summary without one, such as that of a single seed.
 function Run:claim(c)
-  local measured = c.measured
+  local measured, sure = c.measured, true
   local claim = {
     id = c.id, text = c.text, paper = c.paper, interval = c.interval, holds = c.holds,
     seeds = c.seeds,
@@ -282,6 +289,7 @@ function Run:claim(c)
     claim.interval = claim.interval or measured.low and { measured.low, measured.high } or nil
     claim.seeds = claim.seeds or measured.n
     measured = measured.mean
+    sure = claim.interval ~= nil
   end
   claim.measured = measured
   claim.seeds = claim.seeds or #self.seed_list
@@ -291,9 +299,9 @@ function Run:claim(c)
   if claim.holds == nil and measured and measured == measured then
     local low = claim.interval and claim.interval[1] or measured
     local high = claim.interval and claim.interval[2] or measured
-    if c.above then claim.holds = low > c.above end
+    if c.above and sure then claim.holds = low > c.above end
     if c.at_least then claim.holds = (claim.holds ~= false) and measured >= c.at_least end
-    if c.contains then claim.holds = low <= c.contains and c.contains <= high end
+    if c.contains and sure then claim.holds = low <= c.contains and c.contains <= high end
   end
   table.insert(self.claim_list, claim)
   return claim

@@ -16,6 +16,9 @@ local ops = al.native.ops
 -- The parameters of a module, of a list of tensors that list itself.
 local function as_list(params)
   if al.is_tensor(params) then return { params } end
+  if type(params) ~= "table" then
+    error("optim: a module, or a list of tensors, is wanted, got " .. type(params), 3)
+  end
   return type(params.parameters) == "function" and params:parameters() or params
 end
 
@@ -36,6 +39,22 @@ local function optimizer(rule)
   end
 end
 
+-- Numbers are finite and not negative; those that must stay below 1 do.
+local below_one = { beta1 = true, beta2 = true, alpha = true, rho = true }
+local function check_options(name, group, level)
+  for key, v in pairs(group) do
+    local wrong = type(v) == "number" and not (v >= 0 and v < math.huge)
+      or key == "lr" and type(v) ~= "number"
+    if wrong or below_one[key] and v >= 1 then
+      error(("%s: %s must be a number from 0 on%s, got %s"):format(name, key,
+        below_one[key] and " and below 1" or "", tostring(v)), level + 1)
+    end
+  end
+end
+
+-- What tells a parameter, and views of all of it, from others.
+local function identity(p) return p:numel() > 0 and p:data_ptr() or p end
+
 --- Adds parameters with options of their own: opt:add_group { params = list, lr = 1e-4 }.
 function Optimizer:add_group(given, level)
   level = (level or 1) + 1
@@ -49,9 +68,7 @@ function Optimizer:add_group(given, level)
     if key ~= "params" then own[key] = value end
   end
   local group = options(name, own, self.defaults)
-  if type(group.lr) ~= "number" or not (group.lr >= 0 and group.lr < math.huge) then
-    error(("%s: lr must be a number from 0 on, got %s"):format(name, tostring(group.lr)), level)
-  end
+  check_options(name, group, level)
   group.params = {}
   local seen = {}
   for i, p in ipairs(params) do
@@ -59,10 +76,14 @@ function Optimizer:add_group(given, level)
       error(("%s: parameter %d is %s, not a leaf tensor"):format(name, i,
         al.is_tensor(p) and "the result of an operation" or "a " .. type(p)), level)
     end
-    if seen[p] or self.member[p] then
+    if p.dtype:sub(1, 5) ~= "float" then
+      error(("%s: parameter %d is %s"):format(name, i, p.dtype), level)
+    end
+    local key = identity(p)
+    if seen[key] or self.member[key] then
       error(("%s: parameter %d is given twice"):format(name, i), level)
     end
-    seen[p] = true
+    seen[key] = true
     group.params[i] = al.hold(p)
   end
   for p in pairs(seen) do self.member[p] = true end
@@ -148,10 +169,13 @@ function Optimizer:state_dict()
   return out
 end
 
---- Takes the state back; the groups must be those of the optimizer that saved it. A name that
--- does not fit raises.
+--- Takes the state back; the groups must be those of the optimizer that saved it. A name or value
+-- that does not fit raises.
 function Optimizer:load_state_dict(dict)
   local params = {}
+  local function misfit(key)
+    error(("%s: the state dict's '%s' does not fit this optimizer"):format(self.rule.name, key), 3)
+  end
   each(self, function(n, p) params[n] = p end)
   for key, value in pairs(dict) do
     local kind, number, name = key:match "^(%a+)%.(%d+)%.([%w_]+)$"
@@ -159,14 +183,16 @@ function Optimizer:load_state_dict(dict)
     local group = kind == "group" and self.groups[number + 1]
     local p = kind == "state" and params[number]
     if group and self.rule.options[name] ~= nil then
+      if type(value) ~= "number" or value ~= value then misfit(key) end
       group[name] = value
     elseif p and name == "step" then
+      if type(value) ~= "number" or value < 0 then misfit(key) end
       state_of(self, p).step = value
-    elseif p and state_of(self, p)[name] then
+    elseif p and al.is_tensor(state_of(self, p)[name]) and al.is_tensor(value) then
+      if table.concat(value.shape, "x") ~= table.concat(p.shape, "x") then misfit(key) end
       state_of(self, p)[name]:copy_(value)
     else
-      error(("%s: the state dict's '%s' does not fit this optimizer")
-        :format(self.rule.name, key), 2)
+      misfit(key)
     end
   end
 end

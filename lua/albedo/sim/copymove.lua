@@ -159,6 +159,7 @@ end
 local function places(draw, size, r, scale, count, soft)
   local function tries()
     local rim = math.ceil(r * math.max(scale, 1) + soft) + 1
+    if 2 * rim >= size then return nil end
     local list = {}
     for i = 1, count + 1 do
       local y, x = whole(draw, rim + 1, size - rim), whole(draw, rim + 1, size - rim)
@@ -170,11 +171,12 @@ local function places(draw, size, r, scale, count, soft)
     end
     return list
   end
-  while true do
+  while r > 1 do
     local list = tries()
     if list then return list, r end
     r = r * 0.985
   end
+  error(("sim.copymove: crops of %d pixels are too small for a forgery"):format(size), 0)
 end
 
 --- What is to be done to one crop, drawn as the regime says: centres (of the source, then of
@@ -237,6 +239,7 @@ end
 -- A crop of a random photograph in which the region at plan.centres[1] has texture, and the
 -- photograph's name.
 local function take(self, album, plan, draw)
+  if #album == 0 then error("sim.copymove: the album holds no photograph", 0) end
   local photo = album[whole(draw, 1, #album)]
   local h, w, size = photo.pixels:size(2), photo.pixels:size(3), self.size
   local from, top, left = plan.centres[1], nil, nil
@@ -261,8 +264,11 @@ function Forge:pairs(album, count, opts)
   local originals, forged, quality, copies, sources = {}, {}, {}, {}, {}
   local plans, names = {}, {}
   for i = 1, count do
-    local regime = o.regimes and self.by_name[o.regimes[i]]
-      or self.regimes[whole(draw, 1, #self.regimes)]
+    local name = o.regimes and o.regimes[i]
+    local regime = name and self.by_name[name] or self.regimes[whole(draw, 1, #self.regimes)]
+    if name and not self.by_name[name] then
+      error(("copymove.pairs: no regime is named %s"):format(name), 2)
+    end
     local plan = self:plan(regime, draw)
     local crop, name = take(self, album, plan, draw)
     local donor = o.splice and take(self, album, plan, draw) or nil
