@@ -14,7 +14,7 @@ local run = lab.start("copymove", {
   title = "Copy-move forgery detection",
   about = "A custom network, a transferred VGG-16-shaped one and block matching, on "
     .. "unseen photographs.",
-  steps = 260, source_steps = 60, width = 16, lr = 3e-3, test_pairs = 24, val_pairs = 12,
+  steps = 240, source_steps = 60, width = 16, lr = 3e-3, test_pairs = 24, val_pairs = 12,
   quick = { steps = 40, source_steps = 10, test_pairs = 6, val_pairs = 3, seeds = 1 },
   claims = { steps = 900, source_steps = 400, test_pairs = 60, seeds = 5 },
   help = {
@@ -46,32 +46,33 @@ local function conv(from, to, kernel, stride)
 end
 
 -- A trunk reduces the picture to a quarter; there the field of block matches joins. The last
--- layers are the same for both networks: a map of suspicion, and the decision from its
--- features' maxima and means over the picture.
+-- layers are the same for both networks: a map of suspicion, and the decision.
 local Detector = nn.class "Detector"
 function Detector:init(trunk)
   self.trunk = trunk
-  self.join = nn.Sequential { conv(2 * run.width + 6, 48), nn.MaxPool2d(2), conv(48, 48) }
+  local channels = trunk.channels or 2 * run.width
+  self.join = nn.Sequential { conv(channels + 6, 48), nn.MaxPool2d(2), conv(48, 48) }
   self.map = nn.Conv2d(48, 1, 1)
   self.drop = nn.Dropout(0.2)
   self.decide = nn.Linear(96, 2)
 end
 function Detector:forward(x)
   local input, matches = al.no_grad(look, x)
-  local h = self.join(al.cat({ self.trunk(input), matches }, 2))
+  local seen = self.trunk(self.trunk.channels and x or input) -- --weights know RGB alone
+  local h = self.join(al.cat({ seen, matches }, 2))
   local pooled = al.cat({ h:amax { 3, 4 }, h:mean { 3, 4 } }, 2)
   return { self.decide(self.drop(pooled)), self.map(h) }
 end
 
 local function custom()
   local w = run.width
-  return Detector(nn.Sequential {
-    conv(6, w, 5, 2), conv(w, 2 * w), nn.MaxPool2d(2), conv(2 * w, 2 * w),
-  })
+  local pool = nn.MaxPool2d(2)
+  return Detector(nn.Sequential { conv(6, w, 5, 2), conv(w, 2 * w), pool, conv(2 * w, 2 * w) })
 end
 
--- VGG-16 narrowed and cut after its third block of convolutions.
+-- VGG-16 narrowed and cut after its third block of convolutions; or the network of --weights.
 local function vgg()
+  if run.weights then return Detector(al.models.trunk(run.weights)) end
   local net = al.models.vgg16 { width = run.width / 128, in_channels = 6, batch_norm = true }
   return Detector(net.features:slice(1, 23))
 end
@@ -112,15 +113,17 @@ local arms = {
     return decision(net), seconds, net
   end },
   { "transfer", function(part, val) -- source: regions from another place or photograph
-    local net = vgg()
-    local before = train(net, part, nil, "source", { splice = true, steps = run.source_steps })
+    local net, before = vgg(), 0
+    if not run.weights then
+      before = train(net, part, nil, "source", { splice = true, steps = run.source_steps })
+    end
     local seconds = train(net, part, val, "transfer")
     return decision(net), before + seconds, net
   end },
   { "blocks", function() return function(x) return (blocks.detect(x)) end, 0 end },
   { "control", function(part)
     local net = custom()
-    local steps = math.max(1, math.floor(run.steps / 5))
+    local steps = math.max(1, math.floor(run.steps / 2))
     return decision(net), train(net, part, nil, "control", { shuffled = true, steps = steps })
   end },
 }
@@ -140,10 +143,8 @@ for seed in run:seeds() do
     local figures = metrics.binary(after, test_set.y,
       { threshold = metrics.best_threshold(before, val_set.y) })
     pooled:add(name, seed, test_set, after)
-    run:score(name, seed, {
-      auc = figures.auc, precision = figures.precision, recall = figures.recall,
-      f1 = figures.f1, validation = metrics.auc(before, val_set.y),
-    })
+    figures.validation = metrics.auc(before, val_set.y)
+    run:score(name, seed, figures)
     cost[name] = (cost[name] or 0) + seconds / run.seed_count
     last.net[name], last.detect[name] = net, detect
   end

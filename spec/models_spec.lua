@@ -237,3 +237,31 @@ describe("models", function()
     assert.near((1 - 0.485) / 0.229, gray[{ 1, 1, 100, 100 }]:item(), 1e-5)
   end)
 end)
+
+describe("models.trunk", function()
+  it("takes the layers up to a quarter of the side, whichever network the file is of", function()
+    local path = os.tmpname()
+    al.seed(3)
+    local net = al.models.squeezenet1_1()
+    for _, arch in ipairs { "squeezenet1_1", false } do
+      local state = net:state_dict()
+      state.arch = arch or nil
+      al.save(path, state)
+      local trunk = al.models.trunk(path, { stride = 4 })
+      assert.equal("squeezenet1_1", trunk.arch)
+      local x = al.rand(2, 3, 64, 64)
+      local y = trunk:eval()(x)
+      assert.same({ 2, trunk.channels, 16, 16 }, y.shape)
+      local mean, std = al.tensor { 0.485, 0.456, 0.406 }, al.tensor { 0.229, 0.224, 0.225 }
+      local want = (x - mean:reshape { 3, 1, 1 }) / std:reshape { 3, 1, 1 }
+      for _, layer in trunk.layers:children() do want = layer(want) end
+      assert.same({ 15, 15 }, { want:size(3), want:size(4) })
+      want = al.interpolate(want, { size = { 16, 16 }, mode = "bilinear" })
+      assert.is_true((y - want):abs():max():item() < 1e-5)
+      assert.same(net.features[1].weight:totable(), trunk.layers[1].weight:totable())
+    end
+    al.save(path, { x = al.ones(2) })
+    assert.error_matches(function() al.models.trunk(path) end, "does not say which network")
+    os.remove(path)
+  end)
+end)

@@ -200,8 +200,8 @@ function Run:summary(arm, figure)
   return s
 end
 
---- The difference of two arms over the seeds at which both were scored: { mean, std, n, low, high }, with a 95 % Student
--- interval.
+--- The difference of two arms over the seeds at which both were scored: { mean, std, n, low,
+-- high }, with a 95 % Student interval.
 function Run:paired(a, b, figure)
   local va, vb, of = {}, {}, self.score_of
   for _, seed in ipairs(self.seed_list) do

@@ -10,7 +10,10 @@
 -- al.help "models.resnet18" what else a network takes.
 
 local models = {}
-local homes = { define = "albedo.models.define", preprocess = "albedo.models.preprocess" }
+local homes = {
+  define = "albedo.models.define", preprocess = "albedo.models.preprocess",
+  trunk = "albedo.models.trunk",
+}
 
 local files = {
   vgg = "vgg11 vgg13 vgg16 vgg19", resnet = "resnet18 resnet34 resnet50 resnet101",
@@ -26,6 +29,7 @@ for file, names in pairs(files) do
 end
 
 function models.preprocess(...) return require(homes.preprocess)(...) end
+function models.trunk(...) return require(homes.trunk)(...) end
 
 -- `homes` serves al.help.
 return setmetatable(models, { homes = homes, __index = function(_, name)

@@ -169,12 +169,13 @@ function Optimizer:state_dict()
   return out
 end
 
---- Takes the state back; the groups must be those of the optimizer that saved it. A name or value
--- that does not fit raises.
+--- Takes the state back; the groups must be those of the optimizer that saved it. A name or
+-- value that does not fit raises.
 function Optimizer:load_state_dict(dict)
   local params = {}
   local function misfit(key)
-    error(("%s: the state dict's '%s' does not fit this optimizer"):format(self.rule.name, key), 3)
+    error(("%s: the state dict's '%s' does not fit this optimizer")
+      :format(self.rule.name, key), 3)
   end
   each(self, function(n, p) params[n] = p end)
   for key, value in pairs(dict) do

@@ -264,10 +264,10 @@ function Forge:pairs(album, count, opts)
   local originals, forged, quality, copies, sources = {}, {}, {}, {}, {}
   local plans, names = {}, {}
   for i = 1, count do
-    local name = o.regimes and o.regimes[i]
-    local regime = name and self.by_name[name] or self.regimes[whole(draw, 1, #self.regimes)]
-    if name and not self.by_name[name] then
-      error(("copymove.pairs: no regime is named %s"):format(name), 2)
+    local asked = o.regimes and o.regimes[i]
+    local regime = asked and self.by_name[asked] or self.regimes[whole(draw, 1, #self.regimes)]
+    if asked and not self.by_name[asked] then
+      error(("copymove.pairs: no regime is named %s"):format(asked), 2)
     end
     local plan = self:plan(regime, draw)
     local crop, name = take(self, album, plan, draw)
