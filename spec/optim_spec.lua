@@ -240,6 +240,144 @@ describe("optim", function()
   end)
 end)
 
+describe("optim: more of them", function()
+  local function quadratic(p) return (p - 3):square():sum() end
+
+  it("lamb follows its formula", function()
+    local values, m, v = { 1, -2, 0.5 }, { 0, 0, 0 }, { 0, 0, 0 }
+    local p = al.tensor(values, { dtype = "float64" }):requires_grad_()
+    local opt = optim.lamb({ p }, { lr = 0.1, weight_decay = 0.2, beta1 = 0.8 })
+    for t = 1, 5 do
+      local step, own, wanted = {}, 0, 0
+      local g = {}
+      for k = 1, 3 do
+        g[k] = gradient(1, k, t)
+        m[k] = 0.8 * m[k] + 0.2 * g[k]
+        v[k] = 0.999 * v[k] + 0.001 * g[k] ^ 2
+        step[k] = m[k] / (1 - 0.8 ^ t) / (math.sqrt(v[k] / (1 - 0.999 ^ t)) + 1e-6)
+          + 0.2 * values[k]
+        own, wanted = own + values[k] ^ 2, wanted + step[k] ^ 2
+      end
+      for k = 1, 3 do values[k] = values[k] - 0.1 * math.sqrt(own / wanted) * step[k] end
+      p.grad = al.tensor(g, { dtype = "float64" })
+      opt:step()
+    end
+    for k, x in ipairs(p:totable()) do assert.near(values[k], x, 1e-12) end
+    local zero = al.zeros(2):requires_grad_()
+    zero.grad = al.ones(2)
+    optim.lamb({ zero }, { lr = 0.1 }):step()
+    assert.near(-0.1, zero[1]:item(), 1e-5, "a parameter of zeros takes the plain step")
+  end)
+
+  it("lbfgs resumes to the same bits, and names what it wants", function()
+    local function valley(p)
+      return 10 * (p[2] - p[1]:square()):square() + (1 - p[1]):square()
+    end
+    local function make()
+      local p = al.tensor({ -1.2, 1 }, { dtype = "float64" }):requires_grad_()
+      local opt = optim.lbfgs({ p }, { max_iter = 2, line_search = true })
+      return p, opt, function()
+        opt:zero_grad()
+        local loss = valley(p)
+        loss:backward()
+        return loss
+      end
+    end
+    local p, opt, closure = make()
+    local first = opt:step(closure)
+    assert.near(10 * (1 - 1.44) ^ 2 + 2.2 ^ 2, first, 1e-12)
+    for _ = 1, 3 do opt:step(closure) end
+    local path = os.tmpname()
+    al.save(path, { p = p, optim = opt })
+    for _ = 1, 2 do opt:step(closure) end
+    local q, other, again = make()
+    q:detach():copy_(al.load(path, { optim = other }).p)
+    os.remove(path)
+    for _ = 1, 2 do other:step(again) end
+    assert.equal(p:bytes(), q:bytes())
+    for _ = 1, 20 do opt:step(closure) end
+    -- it stops where the loss, about (x - 1)^2, changes by less than 1e-9
+    assert.near(1, p[1]:item(), 1e-4)
+    assert.near(1, p[2]:item(), 2e-4)
+    assert.error_matches(function() opt:step() end, "lbfgs: step%(closure%) wants a function")
+  end)
+
+  it("clips values", function()
+    local p = al.zeros(3):requires_grad_()
+    p.grad = al.tensor { -5, 0.5, 7 }
+    optim.clip_grad_value({ p, al.zeros(1) }, 2)
+    assert.same({ -2, 0.5, 2 }, p.grad:totable())
+    assert.error_matches(function() optim.clip_grad_value({ p }, -1) end, "max is a number")
+  end)
+
+  it("gradients add up: four quarters make one step of the whole", function()
+    local x = al.arange(1, 8):to "float64":reshape(8, 1)
+    local results = {}
+    for way, size in ipairs { 8, 2 } do
+      local p = al.tensor({ 0.5 }, { dtype = "float64" }):requires_grad_()
+      local opt = optim.sgd({ p }, { lr = 0.01 })
+      for from = 1, 8, size do
+        ((x:narrow(1, from, size) * p):square():mean() * size / 8):backward()
+      end
+      opt:step()
+      results[way] = p[1]:item()
+    end
+    assert.near(results[1], results[2], 1e-14)
+  end)
+
+  it("ema follows its formula, lends its averages, and resumes", function()
+    al.seed(1)
+    local net = al.nn.Sequential { al.nn.Linear(2, 1, { bias = false }), al.nn.BatchNorm1d(1) }
+    local w = net[1].weight
+    local function set(v) w:detach():copy_(al.tensor { { v, -v } }) end
+    set(1)
+    local ema = optim.ema(net, { decay = 0.5 })
+    set(2)
+    al.scope(function() ema:update() end)
+    set(4)
+    net:train()
+    net(al.tensor { { 1, 0 }, { 3, 0 } })
+    ema:update()
+    local mean = 0.5 * (0.5 * 1 + 0.5 * 2) + 0.5 * 4
+    local seen = ema:with(function() return w[1][1]:item() end)
+    assert.near(mean, seen, 1e-6)
+    assert.equal(4, w[1][1]:item())
+    assert.equal(net[2].running_mean:item(), ema.shadow["1.running_mean"]:item())
+    assert.is_true(w.requires_grad)
+    assert.has_error(function() ema:with(function() error("stop", 0) end) end, "stop")
+    assert.equal(4, w[1][1]:item(), "an error gives the weights back")
+    local other = optim.ema(net, { decay = 0.5 })
+    other:load_state_dict(ema:state_dict())
+    set(0)
+    ema:update()
+    other:update()
+    assert.equal(ema.shadow["0.weight"]:bytes(), other.shadow["0.weight"]:bytes())
+    assert.error_matches(function() optim.ema(net, { decay = 1 }) end, "decay is from 0 on")
+    local p = al.ones(1):requires_grad_()
+    local warm = optim.ema(al.nn.Linear(1, 1), { decay = 0.9, warmup = true })
+    local before = warm.shadow.weight:item()
+    warm.net.weight:detach():copy_(p:detach():reshape(1, 1))
+    warm:update()
+    assert.near(before + (1 - 2 / 11) * (1 - before), warm.shadow.weight:item(), 1e-6)
+  end)
+
+  it("lbfgs is right after many scopes, in float32", function()
+    local p = al.zeros(50):requires_grad_()
+    local opt = optim.lbfgs({ p }, { line_search = true })
+    for _ = 1, 3 do
+      al.scope(function()
+        opt:step(function()
+          opt:zero_grad()
+          local loss = quadratic(p)
+          loss:backward()
+          return loss
+        end)
+      end)
+    end
+    assert.near(0, (p:detach() - 3):abs():max():item(), 1e-4)
+  end)
+end)
+
 describe("optim.schedule", function()
   local function rates(make, n)
     local p = al.ones(1)
@@ -265,6 +403,26 @@ describe("optim.schedule", function()
       (rates(function(o) return s.cosine(o, { steps = 6, warmup = 4, floor = 0.05 }) end, 7)))
     local function decay(t) return 1 / (t + 1) end
     same({ 2, 1, 2 / 3 }, (rates(function(o) return s.lambda(o, decay) end, 3)))
+  end)
+
+  it("a plateau resumes and names what it wants", function()
+    local function make()
+      local opt = optim.sgd({ al.ones(1):requires_grad_() }, { lr = 1 })
+      return optim.schedule.plateau(opt, { patience = 1, gamma = 0.5 }), opt
+    end
+    local a, opt = make()
+    for _, v in ipairs { 2, 2, 2, 1, 1 } do a:step(v) end
+    assert.equal(0.5, opt.groups[1].lr)
+    local b, other = make()
+    b:load_state_dict(a:state_dict())
+    assert.equal(0.5, other.groups[1].lr)
+    assert.equal(0.25, a:step(1))
+    assert.equal(0.25, b:step(1))
+    assert.error_matches(function() a:step() end, "wants the value that is watched")
+    assert.error_matches(function() optim.schedule.one_cycle(opt, {}) end,
+      "schedule.one_cycle: option 'steps' is missing")
+    assert.error_matches(function() optim.schedule.cyclic(opt, { floor = 0, up = 2, mode = "x" }) end,
+      "mode is x: exp_range, triangular, triangular2")
   end)
 
   it("resumes", function()

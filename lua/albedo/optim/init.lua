@@ -6,6 +6,12 @@
 --     { lr = 1e-2, momentum = 0.9 })
 --   opt:zero_grad(); loss:backward(); opt:step()
 --
+-- Gradients add up until zero_grad, so that k small batches make a step of a large one:
+--   for k, x, y in ... do
+--     (loss(net(x), y) / 4):backward()
+--     if k % 4 == 0 then opt:step(); opt:zero_grad() end
+--   end
+--
 -- The update itself is one fused kernel call a group. Parameters without a gradient are left
 -- alone.
 
@@ -30,7 +36,7 @@ Optimizer.__index = Optimizer
 local function optimizer(rule)
   return function(params, opts)
     local self = setmetatable({ rule = rule, groups = {}, state = {}, member = {} }, Optimizer)
-    self.defaults = options(rule.name, opts, rule.options)
+    self.defaults = options(rule.name, opts, rule.options, rule.further)
     params = as_list(params)
     if #params == 0 then error(rule.name .. ": no parameters given", 2) end
     if al.is_tensor(params[1]) then params = { { params = params } } end
@@ -67,7 +73,7 @@ function Optimizer:add_group(given, level)
   for key, value in pairs(given) do
     if key ~= "params" then own[key] = value end
   end
-  local group = options(name, own, self.defaults)
+  local group = options(name, own, self.defaults, self.rule.further)
   check_options(name, group, level)
   group.params = {}
   local seen = {}
@@ -183,7 +189,7 @@ function Optimizer:load_state_dict(dict)
     number = tonumber(number)
     local group = kind == "group" and self.groups[number + 1]
     local p = kind == "state" and params[number]
-    if group and self.rule.options[name] ~= nil then
+    if group and type(group[name]) == "number" then
       if type(value) ~= "number" or value ~= value then misfit(key) end
       group[name] = value
     elseif p and name == "step" then
@@ -267,6 +273,68 @@ optim.rmsprop = optimizer {
       pick(o, "lr", "alpha", "eps", "weight_decay", "momentum"))
   end,
 }
+
+-- A rule made of tensor ops: update(options, parameter, gradient, t, its buffers ...).
+local function composed(update)
+  return function(o, params, grads, buffers, t)
+    al.scope(function()
+      for i, p in ipairs(params) do
+        local own = {}
+        for k, buffer in ipairs(buffers) do own[k] = buffer[i] end
+        update(o, p:detach(), grads[i]:detach(), t, (table.unpack or unpack)(own))
+      end
+    end)
+  end
+end
+
+--- Adagrad (Duchi, Hazan and Singer 2011). Options: lr = 0.01, lr_decay = 0, weight_decay = 0,
+-- initial = 0 (of the sums of squares), eps = 1e-10.
+optim.adagrad = optimizer {
+  name = "adagrad", states = { "sum" },
+  options = { lr = 0.01, lr_decay = 0, weight_decay = 0, initial = 0, eps = 1e-10 },
+  step = composed(function(o, p, g, t, sum)
+    if t == 1 and o.initial ~= 0 then sum:add_(o.initial) end
+    if o.weight_decay ~= 0 then g = g + p * o.weight_decay end
+    sum:add_(g * g)
+    p:sub_(g * (o.lr / (1 + (t - 1) * o.lr_decay)) / (sum:sqrt() + o.eps))
+  end),
+}
+
+--- LAMB (You et al. 2020), for large batches: AdamW's step, scaled for each parameter to the
+-- parameter's own norm. Options as adamw, eps = 1e-6.
+optim.lamb = optimizer {
+  name = "lamb", states = { "exp_avg", "exp_avg_sq" },
+  options = { lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-6, weight_decay = 0.01 },
+  step = composed(function(o, p, g, t, mean, square)
+    mean:mul_(o.beta1):add_(g * (1 - o.beta1))
+    square:mul_(o.beta2):add_(g * g * (1 - o.beta2))
+    local step = mean / (1 - o.beta1 ^ t)
+      / ((square / (1 - o.beta2 ^ t)):sqrt() + o.eps) + p * o.weight_decay
+    local own, wanted = p:norm():item(), step:norm():item()
+    p:sub_(step * (own > 0 and wanted > 0 and o.lr * own / wanted or o.lr))
+  end),
+}
+
+optim.lbfgs = require "albedo.optim.lbfgs"(Optimizer, optimizer {
+  name = "lbfgs", states = {}, further = { "max_eval" },
+  options = {
+    lr = 1, max_iter = 20, tolerance_grad = 1e-7, tolerance_change = 1e-9, history = 100,
+    line_search = false,
+  },
+})
+
+optim.ema = require "albedo.optim.ema"
+
+--- Clamps every element of the gradients of a list of parameters (or of a module) to [-max,
+-- max].
+function optim.clip_grad_value(params, max)
+  if type(max) ~= "number" or not (max >= 0) then
+    error("clip_grad_value: max is a number from 0 on, got " .. tostring(max), 2)
+  end
+  for _, p in ipairs(as_list(params)) do
+    if p.grad then p.grad:detach():clamp_(-max, max) end
+  end
+end
 
 --- Scales the gradients of a list of parameters (or of a module) so that their joint L2 norm is
 -- at most `max`. Returns the norm they had.
