@@ -184,8 +184,11 @@ asan: setup               ## the whole suite under AddressSanitizer and UBSan
 tsan: setup               ## the C tests under ThreadSanitizer
 	@+$(again) VARIANT=tsan tests && .ci/tsan $(TEST_SRC:spec/c/%.c=build/tsan/spec/%)
 
-bench: setup              ## micro-benchmarks (spec/bench), medians
-	@+$(again) build && for f in spec/bench/*.lua; do echo "== $$f" && $(LUA) "$$f" $(ARGS) || exit 1; done
+bench: setup              ## micro-benchmarks, the multiply-add peak, models and ops beside PyTorch's (ARGS=--rounds 5)
+	@.ci/setup compare && $(again) build && mkdir -p $(B)/spec && \
+	  $(CC) -O3 -march=native -fopenmp -o $(B)/spec/peak spec/bench/peak.c && $(B)/spec/peak && \
+	  for f in small churn image; do echo "== $$f" && $(LUA) spec/bench/$$f.lua || exit 1; done && \
+	  for w in steps ops; do echo "== $$w: ours / PyTorch's = ratio" && $(LUA) spec/bench/versus.lua $$w $(ARGS) || exit 1; done
 
 check-portable: setup     ## C tests under qemu: x86-64 without AVX, and aarch64
 	@.ci/setup portable

@@ -53,8 +53,9 @@ typedef struct state {
   struct home *home;    /* which of them are over: fn.c */
   unsigned closings;    /* scopes closed by hand so far */
   unsigned calls;       /* ops called: the soft limit asks for Lua's heap every so many */
-  int64_t limit, slack; /* collect when native + Lua memory passes `limit`; it is then live +
-                           max(slack, live) */
+  int64_t limit, slack; /* collect when native + Lua memory passes `limit`: what lived after the
+                           last collection, and slack; see al_limit */
+  double rested;        /* the time from which another collection is cheap enough */
   char libdir[1024];    /* where lua/albedo was found */
 } state;
 

@@ -1,6 +1,7 @@
 /* box.c: tensors as Lua values. One live box a tensor, so that p.grad == p.grad and tables
  * keyed by a tensor work: a tensor knows its slot (`host`), the slot its box. */
 #include "binding.h"
+#include <time.h>
 
 enum { FIRST = 256 }; /* slots of the first chunk; each further one doubles */
 
@@ -162,17 +163,28 @@ void al_collect(lua_State *L, state *st) {
   sweep(L, st); /* a finalizer that collects is refused the sentry's */
 }
 
-/* The net under loops that open no scope: past the limit, one full collection, then twice what
- * lives. */
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The net under loops that open no scope: a full collection when `slack` was made since the
+ * last one. Where Lua's own heap is so large that this would cost more than a few percent of
+ * the time, not before as much was made as lives. */
 void al_limit(lua_State *L, state *st) {
+  enum { SHARE = 30 }; /* time between collections over the time of one */
   int64_t all = al_live_bytes();
   if (all <= st->limit / 2 && ++st->calls % 64)
     return; /* Lua's own heap is asked now and then */
   all += (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
   if (all <= st->limit) return;
+  double now = seconds();
+  if (now < st->rested && all <= 2 * st->limit - st->slack) return; /* limit = live + slack */
   al_collect(L, st);
-  all = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024;
-  st->limit = all + (all > st->slack ? all : st->slack);
+  double took = seconds() - now;
+  st->rested = now + (1 + SHARE) * took;
+  st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
 }
 
 /* A coroutine that does not record is looked up each time: the address may be a new one's. */

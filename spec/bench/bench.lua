@@ -9,8 +9,8 @@ function bench.options(defaults)
   local o, i = { threads = 2, repeats = defaults.repeats, names = {} }, 1
   while arg[i] do
     local key = arg[i]:match "^%-%-(.+)$"
-    if key == "cpu" then
-      bench.clock = os.clock
+    if key == "cpu" or key == "here" or key == "list" then
+      o[key] = true
       i = i + 1
     elseif key then
       o[key] = assert(tonumber(arg[i + 1]), arg[i] .. " wants a number")
@@ -21,7 +21,16 @@ function bench.options(defaults)
     end
   end
   al.threads(o.threads)
+  if o.cpu then bench.clock = os.clock end
   return o
+end
+
+--- Runs a benchmark for one name in a process of its own.
+function bench.again(script, o, name)
+  local command = ("%s %s --here --threads %d --repeats %d %s %s"):format(arg[-1] or "lua5.4", script,
+    o.threads, o.repeats, o.cpu and "--cpu" or "", name)
+  local ok = os.execute(command)
+  if ok ~= true and ok ~= 0 then os.exit(1) end
 end
 
 function bench.wanted(o, name) return next(o.names) == nil or o.names[name] end

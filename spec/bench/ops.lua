@@ -93,5 +93,6 @@ end
 
 local o = bench.options { repeats = 7 }
 for _, row in ipairs(rows) do
-  if bench.wanted(o, row.name) then al.scope(time, row, o) end
+  if o.list then print(row.name)
+  elseif bench.wanted(o, row.name) then al.scope(time, row, o) end
 end

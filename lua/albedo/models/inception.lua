@@ -16,7 +16,7 @@ function ConvNorm:init(inputs, outputs, kernel, stride, pad)
   nn.init.normal_(self.conv.weight, 0, 0.1)
 end
 
-function ConvNorm:forward(x) return self.bn(self.conv(x)):relu() end
+function ConvNorm:forward(x) return self.bn(self.conv(x)):relu_() end
 
 -- Branches side by side. Steps of each: { suffix of the name, outputs, kernel, stride } a
 -- convolution, { fork = { .. } } two of the same input, "avg" and "max" poolings.

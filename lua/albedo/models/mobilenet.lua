@@ -12,7 +12,7 @@ function ConvNorm:init(inputs, outputs, kernel, stride, groups)
   self.stride = stride
   self:add(conv(inputs, outputs, kernel, { stride = stride, groups = groups }))
   self:add(nn.BatchNorm2d(outputs))
-  self:add(nn.ReLU6())
+  self:add(nn.ReLU6 { inplace = true })
 end
 
 -- TensorFlow's "same" with stride 2 puts the odd row and column of padding at the end. Only

@@ -29,9 +29,9 @@ function Block:forward(x)
   local y = x
   for i = 1, self.count do
     y = self["bn" .. i](self["conv" .. i](y))
-    if i < self.count then y = y:relu() end
+    if i < self.count then y = y:relu_() end
   end
-  return (y + (self.downsample and self.downsample(x) or x)):relu()
+  return (y + (self.downsample and self.downsample(x) or x)):relu_()
 end
 
 -- blocks of the four stages; bottlenecks end four times as wide
@@ -63,7 +63,7 @@ function ResNet:init(depth, o)
 end
 
 function ResNet:forward(x)
-  x = self.bn1(self.conv1(x)):relu()
+  x = self.bn1(self.conv1(x)):relu_()
   if self.maxpool then x = self.maxpool(x) end
   for stage = 1, 4 do x = self["layer" .. stage](x) end
   return self.fc(self.dropout(al.global_avg_pool(x):flatten(2, -1)))

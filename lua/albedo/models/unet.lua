@@ -18,7 +18,7 @@ local function double(o, inputs, middle, outputs)
   for i, channels in ipairs { middle, outputs } do
     block:add(conv(inputs, channels, 3, { pad = 1 }))
     block:add(o.batch_norm and norm(channels) or nn.Identity())
-    block:add(nn.ReLU())
+    block:add(nn.ReLU { inplace = true })
     if (i == 1) == (o.dropout_at == "inside") then block:add(nn.Dropout(o.dropout))
     elseif i == 1 then block:add(nn.Identity()) end
     inputs = channels

@@ -24,15 +24,15 @@ function VGG:init(depth, o)
       self.features:add(conv)
       channels = wide(stages[stage])
       if o.batch_norm then self.features:add(nn.BatchNorm2d(channels)) end
-      self.features:add(nn.ReLU())
+      self.features:add(nn.ReLU { inplace = true })
     end
     self.features:add(nn.MaxPool2d(2))
   end
   self.avgpool = nn.AdaptiveAvgPool2d(o.pool)
   local hidden = wide(o.hidden)
   self.classifier = nn.Sequential {
-    nn.Linear(channels * o.pool * o.pool, hidden), nn.ReLU(), nn.Dropout(o.dropout),
-    nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(o.dropout),
+    nn.Linear(channels * o.pool * o.pool, hidden), nn.ReLU { inplace = true }, nn.Dropout(o.dropout),
+    nn.Linear(hidden, hidden), nn.ReLU { inplace = true }, nn.Dropout(o.dropout),
     nn.Linear(hidden, o.classes),
   }
   for _, i in ipairs { 1, 4, 7 } do

@@ -8,7 +8,8 @@ local unpack = table.unpack or unpack
 local layers = {}
 
 -- nn.ReLU(), nn.LeakyReLU(slope), nn.Softmax(dim), ...: the activation of the same name, its
--- options by position (name = { op, defaults }).
+-- options by position (name = { op, defaults }). nn.ReLU { inplace = true } and nn.ReLU6 likewise
+-- write into their input, which must be a result that nothing else reads.
 for name, spec in pairs {
   ReLU = { "relu" }, ReLU6 = { "relu6" }, Sigmoid = { "sigmoid" }, Tanh = { "tanh" },
   SiLU = { "silu" }, GELU = { "gelu" }, SELU = { "selu" }, Mish = { "mish" },
@@ -21,12 +22,21 @@ for name, spec in pairs {
   layers[name] = Layer
   function Layer:init(...)
     self.arguments = { ... }
+    if type((...)) == "table" and (name == "ReLU" or name == "ReLU6") then
+      self.inplace = options(name, (...), { inplace = false }).inplace
+      self.arguments = {}
+    end
     for i = 2, #spec do
       if self.arguments[i - 1] == nil then self.arguments[i - 1] = spec[i] end
     end
   end
-  function Layer:forward(x) return al[spec[1]](x, unpack(self.arguments)) end
-  function Layer:describe() return table.concat(self.arguments, ", ") end
+  local write = spec[1] .. "_"
+  function Layer:forward(x)
+    return al[self.inplace and write or spec[1]](x, unpack(self.arguments))
+  end
+  function Layer:describe()
+    return self.inplace and "inplace" or table.concat(self.arguments, ", ")
+  end
 end
 
 --- max(x, 0) + weight min(x, 0), one weight or one a channel: nn.PReLU(count, first value).
