@@ -235,3 +235,29 @@ describe("layers", function()
     assert.is_nil(net[1].weight.grad)
   end)
 end)
+
+describe("nn.ReLU { inplace = true }", function()
+  it("writes into its input and has the same gradients", function()
+    local nn = require "albedo".nn
+    local al = require "albedo"
+    for _, name in ipairs { "ReLU", "ReLU6" } do
+      al.seed(4)
+      local x = al.randn(5, 3) * 4
+      local first = nn.Linear(3, 4)
+      local function run(layer)
+        local leaf = x:clone():requires_grad_()
+        local y = layer(first(leaf) * 3)
+        y:square():sum():backward()
+        return leaf.grad, y
+      end
+      local want, y1 = run(nn[name]())
+      local got, y2 = run(nn[name] { inplace = true })
+      assert.same(want:totable(), got:totable())
+      assert.same(y1:totable(), y2:totable())
+      local t = al.tensor { -1, 2 }
+      assert.equal(t, nn[name] { inplace = true }(t))
+      assert.same({ 0, 2 }, t:totable())
+    end
+    assert.error_matches(function() nn.ReLU { inplce = true } end, "unknown option 'inplce'")
+  end)
+end)

@@ -30,9 +30,10 @@ function VGG:init(depth, o)
   end
   self.avgpool = nn.AdaptiveAvgPool2d(o.pool)
   local hidden = wide(o.hidden)
+  local function relu() return nn.ReLU { inplace = true } end
   self.classifier = nn.Sequential {
-    nn.Linear(channels * o.pool * o.pool, hidden), nn.ReLU { inplace = true }, nn.Dropout(o.dropout),
-    nn.Linear(hidden, hidden), nn.ReLU { inplace = true }, nn.Dropout(o.dropout),
+    nn.Linear(channels * o.pool * o.pool, hidden), relu(), nn.Dropout(o.dropout),
+    nn.Linear(hidden, hidden), relu(), nn.Dropout(o.dropout),
     nn.Linear(hidden, o.classes),
   }
   for _, i in ipairs { 1, 4, 7 } do

@@ -8,8 +8,8 @@ local unpack = table.unpack or unpack
 local layers = {}
 
 -- nn.ReLU(), nn.LeakyReLU(slope), nn.Softmax(dim), ...: the activation of the same name, its
--- options by position (name = { op, defaults }). nn.ReLU { inplace = true } and nn.ReLU6 likewise
--- write into their input, which must be a result that nothing else reads.
+-- options by position (name = { op, defaults }). nn.ReLU { inplace = true } writes into its
+-- input, which must be a result that nothing else reads; nn.ReLU6 likewise.
 for name, spec in pairs {
   ReLU = { "relu" }, ReLU6 = { "relu6" }, Sigmoid = { "sigmoid" }, Tanh = { "tanh" },
   SiLU = { "silu" }, GELU = { "gelu" }, SELU = { "selu" }, Mish = { "mish" },
