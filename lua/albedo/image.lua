@@ -264,6 +264,33 @@ for _, name in ipairs { "brightness", "contrast", "saturation", "gamma" } do
   image[name] = function(x, factor) return image.adjust(x, { [name] = factor }) end
 end
 
+-- RGB turned about the colour wheel: hue and chroma from the largest and smallest channel
+-- (Smith 1978), channel n back as value - chroma * clamp(min(k, 4 - k), 0, 1), k = n + 6 hue
+-- mod
+-- 6, n = 5, 3, 1.
+local function turned(x, turns)
+  local r, g, b = x:narrow(-3, 1, 1), x:narrow(-3, 2, 1), x:narrow(-3, 3, 1)
+  local value, low = x:amax({ -3 }, true), x:amin({ -3 }, true)
+  local chroma = value - low
+  local d = al.where(chroma:eq(0), 1, chroma)
+  local sixth = al.where(value:eq(r), (g - b) / d,
+    al.where(value:eq(g), (b - r) / d + 2, (r - g) / d + 4)) + 6 * turns
+  local planes = {}
+  for i, n in ipairs { 5, 3, 1 } do
+    local k = (sixth + n):remainder(6)
+    planes[i] = value - chroma * al.minimum(k, 4 - k):clamp(0, 1)
+  end
+  return al.cat(planes, -3)
+end
+
+--- x (RGB; gray stays) with its hues turned: 1 is once around the colour wheel, red to green
+-- 1/3.
+function image.hue(x, turns)
+  check(x, "hue")
+  if x.ndim < 3 or channels(x) < 3 then return x end
+  return as_float(image.to_rgb(x), function(y) return turned(y, turns) end)
+end
+
 -- ---- drawing --------------------------------------------------------------------------------
 
 local COLORS = {

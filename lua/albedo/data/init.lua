@@ -3,7 +3,7 @@
 local datasets = require "albedo.data.dataset"
 local split = require "albedo.data.split"
 
-return {
+local data = {
   tensors = datasets.tensors, list = datasets.list, concat = datasets.concat,
   collate = datasets.collate,
   is_dataset = datasets.is_dataset,
@@ -12,3 +12,10 @@ return {
   shuffled = split.shuffled,
   photos = function(...) return require "albedo.data.photos"(...) end,
 }
+setmetatable(data, { __index = function(_, name)
+  if name ~= "augment" then return nil end
+  data.augment = require "albedo.data.augment"
+  return data.augment
+end })
+
+return data
