@@ -152,7 +152,7 @@ tests: $(TESTS)
 
 # --- set-up, test, check ------------------------------------------------------------------------
 setup:                    ## install by apt what is missing to build, test and run
-	@.ci/setup build run test
+	@.ci/setup build files run test
 
 test: setup               ## set up, build, run the C tests and the specs (SPEC=file ARGS='--filter x')
 	@+$(again) build tests && $(MAKE) --no-print-directory run-tests

@@ -5,7 +5,11 @@ local samples = require "support.samples"
 local unpack = table.unpack or unpack
 
 -- Plugins' ops are checked as all others.
-local ops = setmetatable(al.plugin "image", { __index = al.native.ops })
+local ops = {}
+for name, built in pairs(al.version().plugins) do
+  for op, f in pairs(built and al.plugin(name) or {}) do ops[op] = f end
+end
+setmetatable(ops, { __index = al.native.ops })
 
 local function call(op, args)
   if op.random then al.seed(3) end

@@ -11,16 +11,13 @@
 
 local al = require "albedo"
 local options = require "albedo.options"
+local optional = require "albedo.optional"
 local raise = al.native.raise
 
 local image = {}
 
--- The plugin is opened at first use: it brings libpng and libjpeg.
-local native
-local function plugin()
-  native = native or al.plugin "image"
-  return native
-end
+-- Opened at first use: it brings libpng and libjpeg.
+local function plugin() return optional.open "image" end
 
 local function check(x, who)
   if not al.is_tensor(x) then
@@ -66,12 +63,34 @@ end
 
 -- ---- files ----------------------------------------------------------------------------------
 
---- A picture from a PNG, JPEG, BMP, PGM or PPM file: uint8, or int32 of 0..65535 from 16 bits.
--- JPEGs are turned upright. Options: channels (0 as stored, 1 gray, 3 RGB, 4 RGBA), float
--- (true: [0, 1]).
+local TIFF = { ["II*\0"] = true, ["MM\0*"] = true, ["II+\0"] = true, ["MM\0+"] = true }
+
+local function is_tiff(path)
+  local file = type(path) == "string" and io.open(path, "rb")
+  local first = file and file:read(4)
+  if file then file:close() end
+  return TIFF[first] or false
+end
+
+local function read_tiff(path, o)
+  local x = optional.open("tiff").tiff_read(path, { page = o.page, max_bytes = o.max_bytes })
+  if o.channels == 1 then return image.to_gray(x) end
+  if o.channels == 3 then return image.to_rgb(x) end
+  if o.channels == 0 then return x end
+  raise(("image.load: channels is %s: 0, 1 and 3 are possible for a TIFF")
+    :format(tostring(o.channels)))
+end
+
+--- A picture from a PNG, JPEG, BMP, PGM, PPM or TIFF file, whatever its name: uint8, or
+-- int32 of 0..65535 from 16 bits. JPEGs are turned upright. A TIFF of many pages is P x C x H
+-- x W and may hold any dtype (al.help "tiff_read"). Options: channels (0 as stored, 1 gray, 3
+-- RGB, 4 RGBA), float (true: [0, 1]); of a TIFF page (one of many, from 1), max_bytes (4e9:
+-- what it may claim).
 function image.load(path, opts)
-  local o = options("image.load", opts, { channels = 0, float = false })
-  local x = plugin().image_read(path, { channels = o.channels })
+  local o = options("image.load", opts,
+    { channels = 0, float = false, page = 0, max_bytes = 4000000000 })
+  local x = is_tiff(path) and read_tiff(path, o)
+    or plugin().image_read(path, { channels = o.channels })
   return o.float and image.to_float(x) or x
 end
 
@@ -101,16 +120,22 @@ local function write(path, x, o)
     plugin().png_write(path, for_file(x, "save", true), { level = o.level })
   elseif kind == "jpg" or kind == "jpeg" then
     plugin().jpeg_write(path, for_file(x, "save"), o.quality)
+  elseif kind == "tif" or kind == "tiff" then
+    optional.open("tiff").tiff_write(path, x, { compression = o.compression, big = o.big })
   else
-    raise(("image.save: %s: the name must end in .png, .jpg or .jpeg"):format(tostring(path)))
+    raise(("image.save: %s: the name must end in .png, .jpg, .jpeg, .tif or .tiff")
+      :format(tostring(path)))
   end
 end
 
---- Writes x to a PNG or JPEG file, by the name's ending; the file appears whole or not at all.
--- Floats are clamped to [0, 1]; int32 gives a 16-bit PNG, as does bits = 16. Options: quality
--- (JPEG, 90), level (PNG, 0 to 9), bits.
+--- Writes x to a PNG, JPEG or TIFF file, by the name's ending; the file appears whole or not
+-- at all. In PNG and JPEG floats are clamped to [0, 1]; int32 gives a 16-bit PNG, as does bits
+-- = 16. TIFF keeps every value of any dtype, P x C x H x W as pages. Options: quality (JPEG,
+-- 90), level (PNG, 0 to 9), bits, compression (TIFF: "deflate", "lzw", "zstd", "none"), big
+-- (BigTIFF).
 function image.save(path, x, opts)
-  al.scope(write, path, x, options("image.save", opts, { quality = 90, level = 6, bits = 8 }))
+  al.scope(write, path, x, options("image.save", opts,
+    { quality = 90, level = 6, bits = 8, compression = "deflate", big = false }))
 end
 
 --- The bytes of x as a "png" or "jpeg" file, as a string.

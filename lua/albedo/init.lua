@@ -92,12 +92,19 @@ function al.scope(fn, ...)
   return leave(scope, pcall(fn, ...))
 end
 
---- What was built and what runs: {version, path, isa, threads}; as text by tostring.
+--- What was built and what runs: {version, path, isa, threads, plugins}, the last name ->
+--- whether it was built; as text by tostring.
 function al.version()
   local info = native.system()
+  info.plugins = require "albedo.optional".list()
   return setmetatable(info, { __tostring = function(v)
-    return ("albedo %s (%s kernels, %d threads) from %s")
-      :format(v.version, v.isa, v.threads, v.path)
+    local with, without = {}, {}
+    for name, built in pairs(v.plugins) do table.insert(built and with or without, name) end
+    table.sort(with)
+    table.sort(without)
+    return ("albedo %s (%s kernels, %d threads) from %s, with %s%s")
+      :format(v.version, v.isa, v.threads, v.path, table.concat(with, ", "),
+        #without > 0 and ", without " .. table.concat(without, ", ") or "")
   end })
 end
 
