@@ -190,6 +190,9 @@ bench: setup              ## micro-benchmarks, the multiply-add peak, models and
 	  for f in small churn image; do echo "== $$f" && $(LUA) spec/bench/$$f.lua || exit 1; done && \
 	  for w in steps ops; do echo "== $$w: ours / PyTorch's = ratio" && $(LUA) spec/bench/versus.lua $$w $(ARGS) || exit 1; done
 
+check-instructions: setup ## instructions a call of small workloads by callgrind, against those recorded
+	@.ci/setup count && $(again) build && .ci/instructions $(ARGS)
+
 check-portable: setup     ## C tests under qemu: x86-64 without AVX, and aarch64
 	@.ci/setup portable
 	@+$(again) build tests && $(again) VARIANT=aarch64 CC=aarch64-linux-gnu-gcc NO_BLAS=1 LDFLAGS=-static tests
