@@ -92,7 +92,7 @@ PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
 .PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit asan tsan bench check-peer \
-  check-portable copymove repl install uninstall clean size help FORCE
+  check-portable check-instructions copymove repl install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------

@@ -238,8 +238,6 @@ end)
 
 describe("nn.ReLU { inplace = true }", function()
   it("writes into its input and has the same gradients", function()
-    local nn = require "albedo".nn
-    local al = require "albedo"
     for _, name in ipairs { "ReLU", "ReLU6" } do
       al.seed(4)
       local x = al.randn(5, 3) * 4
