@@ -9,7 +9,7 @@
 #endif
 
 /* Stored formats, by safetensors' names: what each becomes. */
-typedef enum { AS_IS, SIGNED8, SIGNED16, UNSIGNED16, UNSIGNED32 } widening;
+typedef enum { AS_IS, SIGNED8, SIGNED16, UNSIGNED16, UNSIGNED32, UNSIGNED64 } widening;
 static const struct format {
   const char *name;
   int size;
@@ -22,12 +22,14 @@ static const struct format {
     {"F16", 2, AL_FLOAT16, AS_IS},    {"BF16", 2, AL_BFLOAT16, AS_IS},
     {"I8", 1, AL_INT32, SIGNED8},     {"I16", 2, AL_INT32, SIGNED16},
     {"U16", 2, AL_INT32, UNSIGNED16}, {"U32", 4, AL_INT64, UNSIGNED32},
+    {"U64", 8, AL_INT64, UNSIGNED64},
 };
 
 static void widen(const struct format *f, int64_t n, const void *from, void *to) {
   const uint16_t *u = from;
   switch (f->widen) {
-  case AS_IS: memcpy(to, from, (size_t)(n * f->size)); break;
+  case AS_IS:
+  case UNSIGNED64: memcpy(to, from, (size_t)(n * f->size)); break;
   case SIGNED8:
     for (int64_t i = 0; i < n; i++) ((int32_t *)to)[i] = ((const int8_t *)from)[i];
     break;
@@ -57,69 +59,110 @@ static int64_t safe_numel(int n, const int64_t *shape, int size) {
   return bytes / size;
 }
 
-/* A damaged file may hold any byte where 0 and 1 belong. */
-static int check_bools(const al_tensor *t) {
+/* A damaged file may hold any byte where 0 and 1 belong, and numbers that int64 does not hold.
+ */
+static int check_values(const struct format *f, const al_tensor *t) {
   const uint8_t *p = al_data(t);
-  for (int64_t i = 0, n = al_numel(t); i < n; i++)
+  const int64_t *q = al_data(t);
+  int64_t n = al_numel(t);
+  for (int64_t i = 0; f->dtype == AL_BOOL && i < n; i++)
     if (p[i] > 1) return al_fail("a bool is stored as %d", p[i]);
+  for (int64_t i = 0; f->widen == UNSIGNED64 && i < n; i++)
+    if (q[i] < 0)
+      return al_fail("%llu is stored, int64 ends at 2^63 - 1", (unsigned long long)q[i]);
   return 0;
 }
 
-static int block_read(al_call *c) {
-  const char *path = c->a[0].s, *name = c->a[2].s;
-  const struct format *f = NULL;
+static const struct format *format_of(const char *name) {
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++)
-    if (!strcmp(formats[i].name, name)) f = &formats[i];
-  if (!f)
-    return al_fail("unknown format %s: F64 F32 F16 BF16 I64 I32 I16 I8 U32 U16 U8 BOOL", name);
+    if (!strcmp(formats[i].name, name)) return &formats[i];
+  return al_null("unknown format %s: F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL",
+                 name);
+}
+
+/* n elements of `size` bytes with their bytes in the other order, in place. */
+static void swap_bytes(uint8_t *p, int64_t n, int size) {
+  for (int64_t i = 0; i < n; i++, p += size)
+    for (int a = 0, b = size - 1; a < b; a++, b--) {
+      uint8_t held = p[a];
+      p[a] = p[b];
+      p[b] = held;
+    }
+}
+
+/* The tensor stored at an offset of a file, or of bytes when they are given. */
+static int block(al_call *c, const char *path, const al_tensor *bytes) {
+  const struct format *f = format_of(c->a[2].s);
+  if (!f) return -1;
   int ndim = c->a[3].ints.n;
   const int64_t *shape = c->a[3].ints.v;
-  int64_t n = safe_numel(ndim, shape, f->size < 8 ? 8 : f->size);
+  int64_t n = safe_numel(ndim, shape, f->size < 8 ? 8 : f->size), at = c->a[1].i;
   if (n < 0) return -1;
-  size_t bytes = (size_t)(n * f->size);
-  if (f->widen == AS_IS) {
-    al_tensor *y = al_empty(f->dtype, ndim, shape);
-    if (!y || al_file_read_at(path, c->a[1].i, al_data(y), bytes)) return -1;
-    if (f->dtype == AL_BOOL && check_bools(y)) return -1;
-    return al_ret(c, y);
-  }
-  al_tensor *raw = al_empty(AL_UINT8, 1, (int64_t[]){(int64_t)bytes});
-  if (!raw || al_file_read_at(path, c->a[1].i, al_data(raw), bytes)) return -1;
-  al_tensor *y = al_empty(f->dtype, ndim, shape);
-  if (!y) return -1;
-  widen(f, n, al_data(raw), al_data(y));
-  return al_ret(c, y);
+  int64_t size = n * f->size, have = bytes ? al_numel(bytes) : 0;
+  if (bytes && (at < 0 || at > have || have - at < size))
+    return al_fail("%lld bytes are too few: wanted %lld at %lld", (long long)have,
+                   (long long)size, (long long)at);
+  bool direct = f->widen == AS_IS || f->widen == UNSIGNED64;
+  al_tensor *y = NULL, *raw;
+  if (direct) raw = y = al_empty(f->dtype, ndim, shape);
+  else raw = al_empty(AL_UINT8, 1, &size);
+  if (!raw) return -1;
+  if (bytes && size) memcpy(al_data(raw), (const uint8_t *)al_data(bytes) + at, (size_t)size);
+  if (!bytes && al_file_read_at(path, at, al_data(raw), (size_t)size)) return -1;
+  if (c->a[4].b) swap_bytes(al_data(raw), n, f->size);
+  if (!y && !(y = al_empty(f->dtype, ndim, shape))) return -1;
+  if (!direct) widen(f, n, al_data(raw), al_data(y));
+  return check_values(f, y) ? -1 : al_ret(c, y);
 }
-AL_OP(block_read, .sig = "path:str offset:int format:str shape:ints -> T",
+
+static int block_read(al_call *c) { return block(c, c->a[0].s, NULL); }
+AL_OP(block_read, .sig = "path:str offset:int format:str shape:ints {big:bool=false} -> T",
       .doc = "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the "
              "first byte).\n"
              "format: F64 F32 F16 BF16 I64 I32 U8 BOOL as they are; I8 I16 U16 become int32, "
-             "U32 int64.",
+             "U32 and U64 int64. big: big-endian.",
       .forward = block_read, .flags = AL_F_NODIFF,
-      .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}");
+      .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}, {'LICENSE', 0, "
+                "'U32', {3}, {big=true}}");
+
+static int block_decode(al_call *c) {
+  al_tensor *x = c->a[0].t;
+  if (x->dtype != AL_UINT8 || x->ndim != 1)
+    return al_fail("bytes is %s %s, wants one dim of uint8", al_shape_text(x->ndim, x->shape),
+                   al_dtype_name(x->dtype));
+  x = al_dense(x, AL_UINT8);
+  return x ? block(c, NULL, x) : -1;
+}
+AL_OP(block_decode, .sig = "bytes:T offset:int format:str shape:ints {big:bool=false} -> T",
+      .doc = "The tensor that bytes (uint8) hold from `offset` on: see block_read.",
+      .forward = block_decode, .flags = AL_F_NODIFF,
+      .sample = "{ints(0, 255, 90):to('uint8'), 3, 'I16', {2, 3}}");
+
+/* The tensors' raw bytes after `first` parts, to a file. */
+static int write_all(al_call *c, const al_part *first, int before, al_tensor **xs, int n) {
+  al_part *parts = al_malloc(sizeof *parts * (size_t)(n + before + 1));
+  if (!parts) return -1;
+  for (int i = 0; i < before; i++) parts[i] = first[i];
+  int bad = 0;
+  int64_t total = 0;
+  for (int i = 0; i < n && !bad; i++) {
+    size_t bytes = (size_t)al_numel(xs[i]) * al_dtype_size((al_dtype)xs[i]->dtype);
+    al_tensor *t = al_dense(xs[i], (al_dtype)xs[i]->dtype);
+    if (!t) bad = -1;
+    else parts[i + before] = (al_part){bytes ? al_data(t) : NULL, bytes};
+    total += (int64_t)bytes;
+  }
+  if (!bad) bad = al_file_write(c->a[0].s, parts, n + before);
+  al_free(parts);
+  return bad ? -1 : al_ret(c, al_integer(total));
+}
 
 /* path: u64 length of header, header, then the bytes of each tensor. */
 static int blocks_write(al_call *c) {
   const char *header = c->a[1].s;
-  int n = c->a[2].ts.n;
   uint64_t length = strlen(header);
-  al_part *parts = al_malloc(sizeof *parts * (size_t)(n + 2));
-  if (!parts) return -1;
-  parts[0] = (al_part){&length, sizeof length};
-  parts[1] = (al_part){header, (size_t)length};
-  int bad = 0;
-  int64_t total = 0;
-  for (int i = 0; i < n && !bad; i++) {
-    al_tensor *t = c->a[2].ts.v[i];
-    size_t bytes = (size_t)al_numel(t) * al_dtype_size((al_dtype)t->dtype);
-    t = al_dense(t, (al_dtype)t->dtype);
-    if (!t) bad = -1;
-    else parts[i + 2] = (al_part){bytes ? al_data(t) : NULL, bytes};
-    total += (int64_t)bytes;
-  }
-  if (!bad) bad = al_file_write(c->a[0].s, parts, n + 2);
-  al_free(parts);
-  return bad ? -1 : al_ret(c, al_integer(total));
+  al_part first[] = {{&length, sizeof length}, {header, (size_t)length}};
+  return write_all(c, first, 2, c->a[2].ts.v, c->a[2].ts.n);
 }
 AL_OP(blocks_write, .sig = "path:str header:str xs:T* -> T",
       .doc = "Writes a file of tensors: the header's length (8 bytes), the header, the "
@@ -129,3 +172,10 @@ AL_OP(blocks_write, .sig = "path:str header:str xs:T* -> T",
              "Returns the tensors' bytes.",
       .forward = blocks_write, .flags = AL_F_NODIFF | AL_F_HALF,
       .sample = "{'/dev/null', '{}', {ints(1,9,2,3), ints(1,9,4)}}");
+
+static int bytes_write(al_call *c) { return write_all(c, NULL, 0, c->a[1].ts.v, c->a[1].ts.n); }
+AL_OP(bytes_write, .sig = "path:str xs:T* -> T",
+      .doc = "Writes a file of the tensors' raw bytes, one after another; it appears whole or "
+             "not at all. Returns their number.",
+      .forward = bytes_write, .flags = AL_F_NODIFF | AL_F_HALF,
+      .sample = "{'/dev/null', {ints(1,9,2,3), ints(1,9,4)}}");

@@ -1,6 +1,7 @@
 --- al.save and al.load: state dicts as safetensors files
--- (https://github.com/huggingface/safetensors).
+-- (https://github.com/huggingface/safetensors), and every other file that holds tensors.
 --
+--   local x = al.load "x.npy"; al.save("x.npy", x); al.save("all.npz", { x = x, y = y })
 --   al.save("net.safetensors", { model = net, optim = opt, step = 1200, note = "second run" })
 --   local rest = al.load("net.safetensors", { model = net, optim = opt }) -- rest.step
 --   local state = al.load "squeezenet.safetensors"                        -- name -> tensor
@@ -14,6 +15,7 @@
 
 local al = require "albedo"
 local json = require "albedo.json"
+local options = require "albedo.options"
 
 local HEADER_LIMIT = 100 * 1024 * 1024
 local FORMATS = {
@@ -92,13 +94,27 @@ local function eight_bytes_up(text)
   return text .. (" "):rep(-#text % 8)
 end
 
---- Writes a state (see above) to a safetensors file. Returns the number of tensors.
-local function save(path, state)
+-- Writers of other files, by the name's ending.
+local WRITERS = {
+  npy = function(path, x) require("albedo.io.npy").write(path, x) end,
+  npz = function(path, state, o)
+    require("albedo.io.npy").write_archive(path, state, o.compress)
+  end,
+}
+
+--- Writes a state (see above) to a safetensors file, and returns the number of tensors; a
+-- tensor to a file named .npy, a table of tensors to one named .npz. Options: compress (npz:
+-- false).
+local function save(path, state, opts)
   if type(path) ~= "string" then
     error("al.save(path, state): path is " .. describe(path), 2)
   end
-  if type(state) ~= "table" then
+  local writer = WRITERS[path:match "%.(%w+)$"]
+  if type(state) ~= "table" and not (writer and path:find "%.npy$") then
     error("al.save(path, state): state is " .. describe(state), 2)
+  end
+  if writer then
+    return writer(path, state, options("save", opts, { compress = false }))
   end
   local out = { tensors = {}, strings = {}, numbers = {}, booleans = {} }
   local ok, message = pcall(flatten, out, "", state, {})
@@ -310,15 +326,54 @@ local function take(state, prefix)
   return part, #names
 end
 
---- Reads a safetensors file: name -> value. With `into`, a table of objects, each object's part
--- is handed to its load_state_dict (a tensor's to its copy_) and left out of what is returned.
--- `options` go to load_state_dict.
-local function load(path, into, options)
-  if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
+-- What a file is, by its first bytes; nil: safetensors.
+local function kind_of(path)
+  local file = io.open(path, "rb")
+  local first = file and file:read(8) or ""
+  if file then file:close() end
+  if first:sub(1, 6) == "\147NUMPY" then return "npy" end
+  if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
+  return nil
+end
+
+local function read_zip(path, o)
+  local z = require("albedo.io.zip").open(path, o.max_bytes)
+  return require("albedo.io.npy").read_archive(z, o.max_bytes)
+end
+
+-- Readers of other files: path, options -> value.
+local READERS = {
+  npy = function(path, o) return require("albedo.io.npy").read(path, o.max_bytes) end,
+  zip = read_zip,
+}
+
+local function read_safetensors(path)
   local file, reason = open_file(path)
-  if not file then error("al.load: " .. reason, 2) end
+  if not file then error("al.load: " .. reason, 0) end
   local ok, state = pcall(read_all, file)
-  if not ok then error("al.load: " .. tostring(state), 2) end
+  if not ok then error("al.load: " .. tostring(state), 0) end
+  return state
+end
+
+--- What a file holds, told by its content: see al.load. Options: max_bytes (4e9), what it may
+-- claim.
+local function read(path, opts)
+  local o = options("io.read", opts, { max_bytes = 4000000000 })
+  return (READERS[kind_of(path)] or read_safetensors)(path, o)
+end
+
+--- Reads a safetensors file: name -> value; npy gives a tensor, npz name -> tensor. With
+-- `into`, a table of objects, each object's part is handed to its load_state_dict (a tensor's to
+-- its copy_) and left out of what is returned. `load_options` go to load_state_dict.
+local function load(path, into, load_options)
+  if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
+  local reader = READERS[kind_of(path)]
+  local ok, state = true, reader and reader(path, {})
+  if not reader then ok, state = pcall(read_safetensors, path) end
+  if not ok then error(state, 2) end
+  if into and type(state) ~= "table" then
+    error(("al.load: %s holds one tensor, nothing by name"):format(path), 2)
+  end
   for name, target in pairs(into or {}) do
     if al.is_tensor(target) then
       if not al.is_tensor(state[name]) then
@@ -336,7 +391,7 @@ local function load(path, into, options)
       if type(target) ~= "table" or not target.load_state_dict then
         error(("al.load: %s has no load_state_dict"):format(name), 2)
       end
-      target:load_state_dict(part, options)
+      target:load_state_dict(part, load_options)
     end
   end
   return state
@@ -349,4 +404,4 @@ local function exists(path)
   return file ~= nil
 end
 
-return { save = save, load = load, open = open, exists = exists }
+return { save = save, load = load, open = open, read = read, exists = exists }
