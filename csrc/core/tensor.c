@@ -56,6 +56,7 @@ static al_tensor *tensor_at(al_tensor *t, bool inlaid, al_storage *s, al_dtype d
     memcpy(t->shape, shape, (size_t)ndim * sizeof *shape);
     memcpy(t->stride, stride, (size_t)ndim * sizeof *stride);
   }
+  if (!ndim) t->shape[0] = 1, t->stride[0] = 0; /* al_dim takes a scalar's only dim for this */
   t->offset = offset;
   t->storage = s;
   t->node = NULL;

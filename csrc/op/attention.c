@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-extern al_op al_op_attention, al_op_dropout;
+extern al_op al_op_attention, al_op_dropout, al_op_logical_and;
 enum { PART = 1 << 19 };
 
 /* true where query `row` + i may attend to key j <= row + i: (rows, keys) */
@@ -29,13 +29,12 @@ static al_tensor *only(al_tensor *p, al_tensor *allowed, double otherwise) {
 static al_tensor *weights(al_tensor *q, al_tensor *k, al_tensor *mask, double scale,
                           bool causal, int64_t row) {
   al_tensor *s = al_matmul(al_mul_num(q, scale), al_transpose(k, -1, -2)), *no = NULL;
-  bool may = mask && mask->dtype == AL_BOOL;
   if (!s || (causal && !(no = lower(row, s->shape[s->ndim - 2], s->shape[s->ndim - 1]))))
     return NULL;
-  if (mask && !may) s = al_add(s, mask);
-  s = only(only(s, may ? mask : NULL, -INFINITY), no, -INFINITY);
-  al_tensor *p = al_apply(&al_op_softmax, s, (int64_t)-1);
-  return only(p, may ? mask : NULL, 0);
+  if (mask && mask->dtype != AL_BOOL) s = al_add(s, mask);
+  else if (mask && !(no = no ? al_apply(&al_op_logical_and, mask, no) : mask)) return NULL;
+  al_tensor *p = al_apply(&al_op_softmax, only(s, no, -INFINITY), (int64_t)-1);
+  return only(p, no, 0);
 }
 
 static al_tensor *attend(al_tensor *q, al_tensor *k, al_tensor *v, al_tensor *mask,
@@ -194,7 +193,7 @@ static int sdpa_forward(al_call *c) {
                    (long long)v->shape[v->ndim - 2]);
   memcpy(shape, q->shape, sizeof shape);
   shape[n + 1] = v->shape[v->ndim - 1];
-  if (mask && mask->ndim < 2) mask = al_unsqueeze(mask, 0);
+  while (mask && mask->ndim < 2) mask = al_unsqueeze(mask, 0);
   if (mask && mask->shape[mask->ndim - 1] != keys) {
     int64_t wide[AL_MAX_DIMS];
     memcpy(wide, mask->shape, sizeof wide);

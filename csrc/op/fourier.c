@@ -61,6 +61,9 @@ static int over(al_call *c, int kind, const dims *given, const char *norm) {
   dims d = *given;
   bool inverse = kind == INVERSE || kind == WHOLE;
   double scale = 1, k = 1;
+  if (d.n && x->ndim < 1 + (kind != HALF))
+    return al_fail("x has %s to transform",
+                   kind == HALF ? "no dim" : "no dim besides the pair");
   if (!al_is_float(x->dtype)) {
     if (kind != HALF) return al_fail("x is %s, needs a float", al_dtype_name(x->dtype));
     x = al_to(x, AL_FLOAT32);
@@ -301,8 +304,9 @@ static int fft_conv2d_forward(al_call *c) {
     return al_fail("b needs %lld entries", (long long)w->shape[0]);
   int64_t n = x->shape[0], ch = x->shape[1], k = w->shape[0], pads[4], out[2], size[2];
   for (int d = 0; d < 2; d++) {
-    int64_t p = c->a[3].ints.n == 1 ? c->a[3].ints.v[0] : c->a[3].ints.v[d];
-    if (c->a[3].ints.n > 2 || p < 0) return al_fail("pad wants 1 or 2 numbers of at least 0");
+    int given = c->a[3].ints.n;
+    int64_t p = given == 1 || given == 2 ? c->a[3].ints.v[given == 2 ? d : 0] : -1;
+    if (p < 0 || p > 1 << 20) return al_fail("pad wants 1 or 2 numbers from 0 to 2^20");
     pads[2 - 2 * d] = pads[3 - 2 * d] = p;
     size[d] = x->shape[2 + d] + 2 * p;
     out[d] = size[d] - w->shape[2 + d] + 1;

@@ -206,6 +206,7 @@ static int index_add_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *index = ARG_T(2), *src = ARG_T(3), *y = target(c, x);
   blocks k;
   int64_t shape[AL_MAX_DIMS];
+  if (x->dtype == AL_BOOL) return al_fail("bool does not add");
   if (!y || blocks_of(x, ARG_I(1), &k)) return -1;
   int n = replaced(x, k.dim, index, shape);
   if (n < 0) return -1;

@@ -62,9 +62,10 @@ static void smear(const job *j, double *picture, double *sinogram, int64_t y0, i
       double *p = picture + y * j->n + x, sum = 0;
       for (int64_t a = a0; a < a1; a++) {
         double d = ((double)x - m) * j->cosine[a] - ((double)y - m) * j->sine[a] + middle;
-        int64_t i = (int64_t)floor(d);
+        if (!(d >= 0 && d < (double)j->detectors)) continue; /* NaN too */
+        int64_t i = (int64_t)d;
         double f = d - (double)i, *at = sinogram + i * j->angles + a;
-        if (i < 0 || i >= j->detectors || (i == j->detectors - 1 && f > 0)) continue;
+        if (i == j->detectors - 1 && f > 0) continue;
         bool next = f > 0;
         if (j->kind == SMEAR) sum += (1 - f) * at[0] + (next ? f * at[j->angles] : 0);
         else {

@@ -94,7 +94,7 @@ static double polygamma_of(double x, double b, double n) {
 static al_tensor *psi(int64_t n, al_tensor *x) { return al_apply(&al_op_polygamma, n, x); }
 
 static int polygamma(al_call *c) {
-  if (ARG_I(0) < 0) return al_fail("n is negative");
+  if (ARG_I(0) < 0 || ARG_I(0) > 1 << 20) return al_fail("n wants to be 0 to 2^20");
   return al_ret(c, mapped(polygamma_of, ARG_T(1), NULL, (double)ARG_I(0)));
 }
 static int polygamma_grad(al_back *b) {

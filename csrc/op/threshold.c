@@ -112,9 +112,10 @@ AL_OP(
 static int multiotsu_forward(al_call *c) {
   histogram h;
   double at[MOST_CLASSES];
-  int64_t classes = ARG_I(1), count = classes - 1;
+  int64_t classes = ARG_I(1);
   if (classes < 2 || classes > MOST_CLASSES)
     return al_fail("classes is %lld, wants 2 to %d", (long long)classes, MOST_CLASSES);
+  int64_t count = classes - 1;
   if (fill(&h, ARG_T(0), ARG_I(2)) || part(&h, (int)classes, at)) return -1;
   al_tensor *y = al_empty(result(ARG_T(0)), 1, &count);
   for (int64_t k = 0; y && k < count; k++) al_set(y, k, at[k]);
