@@ -133,8 +133,10 @@ describe("data.loader", function()
     local loader = data.loader(numbers(4))
     assert.has_error(function() for _ in loader do loader() end end,
       "a loader in a variable starts an epoch when called: `for x, y in loader() do`")
-    assert.has_error(function() data.loader(numbers(4), { workers = 2 }) end,
-      "data.loader: workers are not there yet; use workers = 0")
+    for _, n in ipairs { -1, 0.5, 65, "2" } do
+      assert.error_matches(function() data.loader(numbers(4), { workers = n }) end,
+        "data.loader: workers is a whole number from 0 to 64, got " .. tostring(n):gsub("%-", "%%-"))
+    end
     assert.has_error(function() data.loader({ 1, 2 }) end,
       "data.loader: expects a dataset, as al.data.tensors(x, y) is; got a table")
     assert.has_error(function() data.loader(numbers(4), { batch = 0 }) end)

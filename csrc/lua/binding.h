@@ -118,6 +118,8 @@ al_tensor **al_read_tensors(lua_State *L, int i, const char *who, const char *wh
                             int *n); /* a tensor or a list of them, in a block of Lua's */
 void al_open_autograd(lua_State *L, int state_index);
 void al_open_system(lua_State *L, int state_index);
+void al_open_workers(lua_State *L, int state_index);
+int luaopen_albedo(lua_State *L);
 void al_set_functions(lua_State *L, int state_index,
                       const luaL_Reg *r); /* with the state as upvalue */
 #endif

@@ -69,6 +69,7 @@ __attribute__((visibility("default"))) int luaopen_albedo(lua_State *L) {
   al_open_fn(L, st, 1);
   al_open_watch(L, 1);
   al_open_system(L, 1);
+  al_open_workers(L, 1);
   lua_newtable(L);
   al_open_ops(L, 1, __start_al_ops, __stop_al_ops);
   lua_setfield(L, 2, "ops");

@@ -11,15 +11,20 @@
  * unit(..), distinct(..), definite(..), ints(lo, hi, ..), mask(..) make tensors of the shape
  * given (spec/support/samples.lua). */
 #include "../core/internal.h"
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 extern al_op *const __start_al_ops[] __attribute__((visibility("hidden")));
 extern al_op *const __stop_al_ops[] __attribute__((visibility("hidden")));
 
-static const al_op **all; /* lives as long as the process */
-static int count, capacity;
-static bool opened;
+/* Only ever added to, under the lock: plugins open in any thread, while others look ops up. */
+enum { CAPACITY = 2048 };
+static const al_op *all[CAPACITY];
+static _Atomic int count;
+static bool opened; /* by the first Lua, before there are other threads */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const kinds[] = {"T",    "T*",  "int",  "num",   "bool", "str",
                                     "ints", "dim", "dims", "dtype", "rng"};
@@ -164,20 +169,21 @@ static int parse(al_op *op) {
   return parse_save(op);
 }
 
-int al_register(al_op *const *first, al_op *const *last) {
-  int n = (int)(last - first);
-  if (count + n > capacity) {
-    const al_op **grown = realloc(all, (size_t)(count + n + 64) * sizeof *all);
-    if (!grown) return al_fail("out of memory: op registry");
-    all = grown;
-    capacity = count + n + 64;
-  }
-  for (; first < last; first++) {
-    if (al_op_find((*first)->name)) continue;
-    if (parse(*first)) return -1;
-    all[count++] = *first;
-  }
+static int add(al_op *op) {
+  if (al_op_find(op->name)) return 0;
+  if (count == CAPACITY) return al_fail("op registry: more than %d ops", CAPACITY);
+  if (parse(op)) return -1;
+  all[count] = op;
+  count++;
   return 0;
+}
+
+int al_register(al_op *const *first, al_op *const *last) {
+  int failed = 0;
+  pthread_mutex_lock(&lock);
+  for (; first < last && !failed; first++) failed = add(*first);
+  pthread_mutex_unlock(&lock);
+  return failed;
 }
 
 static int by_name(const void *a, const void *b) {

@@ -33,7 +33,7 @@ local al = {}
 package.loaded["albedo"] = al
 
 -- not for scripts: what the parts in Lua are made of
-local inner = { graph_now = true, set_hook = true, system = true }
+local inner = { graph_now = true, set_hook = true, system = true, workers_open = true }
 for name, f in pairs(native) do
   if type(f) == "function" and not inner[name] and not name:find "^fn_"
     and not name:find "^watch" then

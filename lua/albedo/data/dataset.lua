@@ -57,7 +57,7 @@ function Dataset:each()
   end
 end
 
-local datasets = {}
+local datasets = { Dataset = Dataset }
 
 --- Tensors of equal first dim: sample i is x[i], y[i], ... Batches are taken by one indexing op
 -- each.

@@ -8,13 +8,20 @@
 --     for x, y in batches() do ... end
 --   end
 --
+-- With workers, threads with Lua states of their own read the batches ahead: the same ones in
+-- the same order. The dataset and collate go to them at the start of each epoch, as tensors
+-- (the memory is shared), plain tables, and functions whose upvalues are those or required
+-- modules; what a worker changes stays there. Globals of the script are not known there.
+--
 -- At each step the tensors made in the step before are released, unless they were kept
 -- (al.keep) or are held by a module, an optimizer or a .grad; the last scope closes when the
 -- loop ends, breaks or raises.
 
 local al = require "albedo"
 local length = require "albedo.length"
+local cross = require "albedo.data.cross"
 local datasets = require "albedo.data.dataset"
+local read = require "albedo.data.read"
 local split = require "albedo.data.split"
 local options = require "albedo.options"
 
@@ -29,15 +36,6 @@ local function order_of(self, epoch)
   return order
 end
 
-local function pack(...) return { n = select("#", ...), ... } end
-
-local function read(self, indices)
-  if self.set.batch and not self.collate then return self.set:batch(indices) end
-  local samples = {}
-  for k, i in ipairs(indices) do samples[k] = pack(self.set:get(i)) end
-  return (self.collate or datasets.collate)(samples)
-end
-
 -- One epoch: next(run) opens a scope and reads a batch in it; closing the run closes the scope.
 local Run = {}
 Run.__index = Run
@@ -47,25 +45,70 @@ function Run:__close() -- called by the generic for
     self.scope = nil
     scope:close()
   end
+  if self.pool then
+    local pool = self.pool
+    self.pool = nil
+    pool:close()
+  end
 end
 
-local function next_batch(loader, run)
-  if run == nil then
-    error("a loader in a variable starts an epoch when called: `for x, y in loader() do`", 2)
-  end
-  Run.__close(run)
-  if not run.order then
-    run.order, run.at = order_of(loader, loader.epoch), 0
-    loader.epoch = loader.epoch + 1
-  end
+-- The next positions of the run, or nil when it is over.
+local function cut(loader, run)
   local indices = {}
   for k = 1, math.min(loader.batch, #run.order - run.at) do
     indices[k] = run.order[run.at + k]
   end
   if #indices == 0 or loader.drop_last and #indices < loader.batch then return nil end
   run.at = run.at + #indices
+  return indices
+end
+
+-- Starts the workers of an epoch.
+local function open_pool(loader)
+  local task = { set = loader.set, collate = loader.collate, seed = loader.seed }
+  local ok, text, tensors = pcall(cross.pack, "data.loader",
+    { task, names = { "the task" } }, 1)
+  if not ok then al.raise(text) end
+  -- the paths first: what the text names is required by them
+  local setup = cross.pack("data.loader", { package.path, package.cpath, text }, 3)
+  return al.native.workers_open(loader.workers, setup, tensors)
+end
+
+-- The next batch of the workers, who are kept two batches each ahead.
+local function receive(loader, run)
+  run.sent, run.taken = run.sent or 0, (run.taken or 0) + 1
+  while run.sent < run.taken + 2 * loader.workers - 1 do
+    local indices = cut(loader, run)
+    if not indices then break end
+    run.sent = run.sent + 1
+    run.pool:submit(run.sent, (cross.pack("data.loader", { run.epoch, indices }, 2)))
+  end
+  if run.taken > run.sent then return nil end
   run.scope = al.scope()
-  return read(loader, indices)
+  local text, tensors = run.pool:take(run.taken)
+  if not text then error(tensors, 0) end
+  local values, n = cross.unpack(text, tensors)
+  return (table.unpack or unpack)(values, 1, n)
+end
+
+local function next_batch(loader, run)
+  if run == nil then
+    error("a loader in a variable starts an epoch when called: `for x, y in loader() do`", 2)
+  end
+  if run.scope then
+    run.scope:close()
+    run.scope = nil
+  end
+  if not run.order then
+    run.order, run.at, run.epoch = order_of(loader, loader.epoch), 0, loader.epoch
+    loader.epoch = loader.epoch + 1
+    if loader.workers > 0 then run.pool = open_pool(loader) end
+  end
+  if run.pool then return receive(loader, run) end
+  local indices = cut(loader, run)
+  if not indices then return nil end
+  run.scope = al.scope()
+  return read(loader, run.epoch, indices)
 end
 
 -- Called with no argument by the user: a new epoch. Called by the generic for: the next batch.
@@ -92,8 +135,9 @@ end
 
 --- Options: batch = 1; shuffle = false; drop_last = false (a last, smaller batch is given);
 -- seed (drawn from the default generator, so that al.seed fixes it); collate =
--- function(samples) -> values, samples[i] = { value, ..., n = count }; workers = 0. Without
--- `collate`: tensors are stacked, numbers become tensors, other values lists.
+-- function(samples) -> values, samples[i] = { value, ..., n = count }; workers = 0 (threads
+-- that read ahead). Without `collate`: tensors are stacked, numbers become tensors, other
+-- values lists. Before each sample the default generator is seeded by (seed, epoch, sample).
 return function(set, opts)
   local o = options("data.loader", opts,
     { batch = 1, shuffle = false, drop_last = false, workers = 0 },
@@ -101,7 +145,10 @@ return function(set, opts)
   if not datasets.is_dataset(set) then
     error("data.loader: expects a dataset, as al.data.tensors(x, y) is; got a " .. type(set), 2)
   end
-  if o.workers ~= 0 then error("data.loader: workers are not there yet; use workers = 0", 2) end
+  if type(o.workers) ~= "number" or o.workers < 0 or o.workers > 64 or o.workers % 1 ~= 0 then
+    error("data.loader: workers is a whole number from 0 to 64, got " .. tostring(o.workers),
+      2)
+  end
   if type(o.batch) ~= "number" or o.batch < 1 or o.batch % 1 ~= 0 then
     error("data.loader: batch is a whole number from 1, got " .. tostring(o.batch), 2)
   end
@@ -109,7 +156,7 @@ return function(set, opts)
   local self = setmetatable({
     set = set, batch = o.batch, shuffle = o.shuffle, drop_last = o.drop_last,
     collate = o.collate,
-    seed = o.seed or 0, epoch = 1,
+    seed = o.seed or 0, epoch = 1, workers = o.workers,
   }, Loader)
   return self()
 end
