@@ -333,11 +333,14 @@ local function kind_of(path)
   if file then file:close() end
   if first:sub(1, 6) == "\147NUMPY" then return "npy" end
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
+  if first:sub(1, 4) == "\128\2\138\10" then return "old" end
   return nil
 end
 
 local function read_zip(path, o)
   local z = require("albedo.io.zip").open(path, o.max_bytes)
+  local torch = require "albedo.io.torch"
+  if torch.entry(z) then return torch.read(z, o.max_bytes) end
   return require("albedo.io.npy").read_archive(z, o.max_bytes)
 end
 
@@ -345,6 +348,9 @@ end
 local READERS = {
   npy = function(path, o) return require("albedo.io.npy").read(path, o.max_bytes) end,
   zip = read_zip,
+  old = function(path)
+    al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
+  end,
 }
 
 local function read_safetensors(path)
@@ -362,9 +368,10 @@ local function read(path, opts)
   return (READERS[kind_of(path)] or read_safetensors)(path, o)
 end
 
---- Reads a safetensors file: name -> value; npy gives a tensor, npz name -> tensor. With
--- `into`, a table of objects, each object's part is handed to its load_state_dict (a tensor's to
--- its copy_) and left out of what is returned. `load_options` go to load_state_dict.
+--- Reads a safetensors file: name -> value; npy gives a tensor, npz name -> tensor, PyTorch's
+-- .pth and .pt what they hold, as tables (no code of the file runs). With `into`, a table of
+-- objects, each object's part is handed to its load_state_dict (a tensor's to its copy_) and
+-- left out of what is returned. `load_options` go to load_state_dict.
 local function load(path, into, load_options)
   if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
   local reader = READERS[kind_of(path)]
@@ -397,6 +404,18 @@ local function load(path, into, load_options)
   return state
 end
 
+--- The weights in a file, safetensors or PyTorch's: name -> tensor, and the file's metadata.
+local function weights(path)
+  if kind_of(path) == "zip" then
+    local value = read(path)
+    if type(value) ~= "table" then error(path .. " holds no state dict", 2) end
+    return require("albedo.io.torch").state_dict(value), {}
+  end
+  local file, state = open(path), {}
+  for _, name in ipairs(file:names()) do state[name] = file:read(name) end
+  return state, file.metadata
+end
+
 --- Whether a file or folder of that name can be opened.
 local function exists(path)
   local file = io.open(path, "rb")
@@ -404,4 +423,6 @@ local function exists(path)
   return file ~= nil
 end
 
-return { save = save, load = load, open = open, read = read, exists = exists }
+return {
+  save = save, load = load, open = open, read = read, weights = weights, exists = exists,
+}

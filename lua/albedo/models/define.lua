@@ -3,19 +3,17 @@
 local al = require "albedo"
 local options = require "albedo.options"
 
--- `weights`, a safetensors file's path or a state dict, as a state dict; and its metadata.
+-- `weights`, a file's path or a state dict, as a state dict; and its metadata.
 local function read(weights)
   if type(weights) ~= "string" then return weights, {} end
-  local file, state = al.io.open(weights), {}
-  for _, name in ipairs(file:names()) do state[name] = file:read(name) end
-  return state, file.metadata
+  return al.io.weights(weights)
 end
 
 --- define(name, make, head, defaults, rename) -> function(opts) -> make(o), o the options:
 -- `defaults`, classes = 1000, width = 1 (factor on all channels); and
---   weights  a safetensors file or a state dict, names as torchvision's. The head, whose
---            parameters match the Lua pattern `head`, stays new where its shape differs. The
---            report of what matched is net.report.
+--   weights  a safetensors or PyTorch file or a state dict, names as torchvision's. The
+--            head, whose parameters match the Lua pattern `head`, stays new where its shape
+--            differs. The report of what matched is net.report.
 --   rename   what load_state_dict does to the file's names first; `rename` by default
 --   freeze   a Lua pattern of parameters that shall not train.
 -- o.wide(n) is n channels times width, rounded, at least 1.
