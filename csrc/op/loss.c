@@ -9,7 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-extern al_op al_op_gather, al_op_softplus;
+extern al_op al_op_gather, al_op_softplus, al_op_all, al_op_bce_terms;
 
 enum { MEAN, SUM, NONE };
 static int reduction_of(const char *s) {
@@ -359,16 +359,40 @@ AL_OP(huber_loss, .sig = "x:T target:N {reduction:str=mean delta:num=1} -> T",
 
 /* ---- two classes, distributions ---- */
 
+static al_tensor *floored_log(al_tensor *x) { return al_maximum(al_log(x), al_number(-100)); }
+
+static int bce_terms_forward(al_call *c) {
+  al_tensor *x = ARG_T(0), *t = ARG_T(1);
+  al_tensor *yes = al_mul(t, floored_log(x));
+  return al_ret(c,
+                al_neg(al_add(yes, al_mul(al_rsub_num(1, t), floored_log(al_rsub_num(1, x))))));
+}
+/* (x - t) / (x (1 - x)), the divisor at least 1e-12: finite at 0 and 1, 0 where x = t */
+static int bce_terms_grad(al_back *b) {
+  al_tensor *x = b->in[0], *t = b->in[1], *left = al_rsub_num(1, x);
+  if (b->needs[0]) {
+    al_tensor *spread = al_maximum(al_mul(x, left), al_number(1e-12));
+    if (!(b->gx[0] = al_mul(b->g[0], al_div(al_sub(x, t), spread)))) return -1;
+  }
+  if (b->needs[1] && !(b->gx[1] = al_mul(b->g[0], al_sub(floored_log(left), floored_log(x)))))
+    return -1;
+  return 0;
+}
+AL_OP(bce_terms, .sig = "x:T target:N -> T", .flags = AL_F_HIDDEN, .save = "x target",
+      .doc = "The terms of binary_cross_entropy, x in [0, 1].", .forward = bce_terms_forward,
+      .grad = bce_terms_grad, .sample = "{r(3,4):sigmoid(), pos(3,4)}, {r(3,4):sigmoid(), 1}");
+
 static int bce_forward(al_call *c) {
-  al_tensor *x = ARG_T(0), *t = ARG_T(1), *floor = al_number(-100);
-  al_tensor *yes = al_mul(t, al_maximum(al_log(x), floor));
-  al_tensor *no = al_mul(al_rsub_num(1, t), al_maximum(al_log(al_rsub_num(1, x)), floor));
-  al_tensor *loss = al_neg(al_add(yes, no));
+  al_tensor *x = ARG_T(0), *in = al_mul(al_ge(x, al_number(0)), al_le(x, al_number(1)));
+  if (!in || !(in = al_apply(&al_op_all, in, NULL, 0, 0))) return -1;
+  if (!al_get(in, 0)) return al_fail("x has an element outside [0, 1]: no probability");
+  al_tensor *loss = al_apply(&al_op_bce_terms, x, ARG_T(1));
   return al_reduced(c, HAS(2) ? al_mul(loss, ARG_T(2)) : loss, c->a[3].s);
 }
 AL_OP(binary_cross_entropy, .sig = "x:T target:N {weight:T? reduction:str=mean} -> T",
       .alias = "bce", .flags = AL_F_COMPOSITE,
-      .doc = "-(t log x + (1 - t) log(1 - x)) for probabilities x; logarithms end at -100.",
+      .doc = "-(t log x + (1 - t) log(1 - x)) for probabilities x in [0, 1]; logarithms end at "
+             "-100.\nThe gradient divides by x (1 - x), but by no less than 1e-12.",
       .forward = bce_forward,
       .sample = "{r(3,4):sigmoid(), pos(3,4)}, {r(3,4):sigmoid(), 1, {weight=pos(4), "
                 "reduction='sum'}}");

@@ -2,6 +2,7 @@
 #include "../kernel/pool.h"
 #include "op.h"
 #include "spatial.h"
+#include <math.h>
 #include <string.h>
 
 extern al_op al_op_max_pool_back, al_op_max_pool_pick, al_op_avg_pool, al_op_avg_pool_back,
@@ -419,7 +420,11 @@ static int lp_pool_forward(al_call *c) {
   if (n < 0 || al_spread(k, n, 1, "kernel", ker)) return -1;
   al_tensor *y = al_apply(&al_op_avg_pool, al_pow(x, al_number(p)), k->ints.v, k->ints.n,
                           s->ints.v, s->ints.n, none, 1, (int)ARG_B(4), 1);
-  return al_ret(c, al_pow(al_mul_num(y, (double)al_product(n, ker + 3 - n)), al_number(1 / p)));
+  y = al_mul_num(y, (double)al_product(n, ker + 3 - n));
+  /* the root's slope at 0 has no bound: as PyTorch, no gradient there */
+  al_tensor *zero = al_eq(y, al_number(0)), *safe = al_where(zero, al_number(1), y);
+  return al_ret(
+      c, al_where(zero, al_number(p > 0 ? 0 : INFINITY), al_pow(safe, al_number(1 / p))));
 }
 AL_OP(lp_pool, .sig = "x:T p:num kernel:ints stride:ints? {ceil_mode:bool=false} -> T",
       .alias = "lp_pool1d lp_pool2d lp_pool3d", .flags = AL_F_COMPOSITE,

@@ -287,7 +287,9 @@ AL_OP(var, .sig = "x:T dims:dims? keepdim:bool=false {correction:int=1} -> T",
       .sample = DIMS_SAMPLE ", {r(5), {correction=0}}");
 static int std_(al_call *c) { return al_ret(c, al_sqrt(variance(c))); }
 static int std_grad(al_back *b) {
-  al_tensor *g = al_div(b->g[0], al_mul_num(b->out[0], 2));
+  al_tensor *flat = al_eq(b->out[0], al_number(0)), /* of a constant: 0 */
+      *safe = al_where(flat, al_number(1), b->out[0]),
+            *g = al_where(flat, al_number(0), al_div(b->g[0], al_mul_num(safe, 2)));
   return al_grad1(b, al_mul(with_dims(b, g, 1), variance_slope(b)));
 }
 AL_OP(std, .sig = "x:T dims:dims? keepdim:bool=false {correction:int=1} -> T",
@@ -499,7 +501,7 @@ static int norm(al_call *c) {
   return al_ret(
       c, al_pow(fold_call(c, al_pow(al_abs(x), al_number(p)), AL_R_SUM, 2), al_number(1 / p)));
 }
-/* sign(x) |x|^(p-1) / y^(p-1), 0 where y = 0 */
+/* sign(x) |x|^(p-1) / y^(p-1), 0 where x = 0 or y = 0 */
 static int norm_grad(al_back *b) {
   al_tensor *x = b->in[0], *y = with_dims(b, b->out[0], 2), *g = with_dims(b, b->g[0], 2),
             *slope;
@@ -511,8 +513,12 @@ static int norm_grad(al_back *b) {
     return al_grad1(b, al_mul(g, al_mul(al_sign(x), al_div(hit, sum_like(b, hit, 2)))));
   }
   al_tensor *flat = al_eq(y, al_number(0)), *safe = al_where(flat, al_number(1), y);
-  if (p == 2) slope = al_div(x, safe);
-  else slope = al_mul(al_sign(x), al_pow(al_div(al_abs(x), safe), al_number(p - 1)));
+  if (p == 2) {
+    slope = al_div(x, safe);
+  } else {
+    al_tensor *size = al_where(al_eq(x, al_number(0)), al_number(1), al_abs(x));
+    slope = al_mul(al_sign(x), al_pow(al_div(size, safe), al_number(p - 1)));
+  }
   return al_grad1(b, al_where(flat, al_number(0), al_mul(g, slope)));
 }
 AL_OP(norm, .sig = "x:T p:num=2 dims:dims? keepdim:bool=false -> T",

@@ -94,4 +94,23 @@ describe("losses", function()
     near(0, p:log():kl_div(p:log(), { log_target = true }))
     near(-log(0.5), p:log():nll_loss(int { 2 }))
   end)
+
+  -- Values of PyTorch 1.13.
+  it("binary_cross_entropy at 0 and 1: finite gradients, 0 where x is the target", function()
+    local x = al.tensor({ 0, 1, 0, 1, 0.5 }, { dtype = "float64", requires_grad = true })
+    local t = al.tensor({ 0, 1, 1, 0, 0.5 }, { dtype = "float64", requires_grad = true })
+    local loss = al.binary_cross_entropy(x, t, { reduction = "none" })
+    assert.same({ 0, 0, 100, 100 }, loss:narrow(1, 1, 4):totable())
+    local g = al.grad(loss:sum(), { x, t })
+    assert.same({ 0, 0, -1e12, 1e12, 0 }, g[1]:totable())
+    assert.same({ 100, -100, 100, -100, 0 }, g[2]:totable())
+  end)
+
+  it("binary_cross_entropy raises for what is no probability", function()
+    for _, bad in ipairs { -0.1, 1.5, 0 / 0 } do
+      assert.error_matches(function() al.binary_cross_entropy(al.tensor { 0.5, bad }, 1) end,
+        "binary_cross_entropy: x has an element outside %[0, 1%]")
+    end
+    assert.same({ 0 }, al.binary_cross_entropy(al.zeros(0), 1, { reduction = "none" }).shape)
+  end)
 end)

@@ -73,4 +73,17 @@ describe("pooling", function()
     al.threads(former)
 
   end)
+
+  it("lp_pool has gradient 0 where a window is zero, as PyTorch's", function()
+    local x = al.zeros(1, 1, 2, 4)
+    x[{ 1, 1, 1, 3 }] = 3
+    x[{ 1, 1, 2, 4 }] = 4
+    x.requires_grad = true
+    local y = al.lp_pool(x, 2, 2)
+    assert.same({ { { { 0, 5 } } } }, y:totable())
+    local g = al.grad(y:sum(), x):totable()[1][1]
+    assert.same({ 0, 0 }, { g[1][1], g[2][2] })
+    assert.is_near(0.6, g[1][3], 1e-6)
+    assert.is_near(0.8, g[2][4], 1e-6)
+  end)
 end)
