@@ -334,7 +334,10 @@ local function kind_of(path)
   if first:sub(1, 6) == "\147NUMPY" then return "npy" end
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
   if first:sub(1, 4) == "\128\2\138\10" then return "old" end
-  return nil
+  if path:find "%.csv$" then return "csv" end
+  local odd = first:sub(1, 2) == "\31\139" or first:sub(1, 2) == "\0\0"
+    or first:sub(1, 4) == "\92\1\0\0" or first:sub(1, 8) == "[Phoenix"
+  return odd and require("albedo.io.volume").kind(path) or nil
 end
 
 local function read_zip(path, o)
@@ -348,6 +351,10 @@ end
 local READERS = {
   npy = function(path, o) return require("albedo.io.npy").read(path, o.max_bytes) end,
   zip = read_zip,
+  csv = function(path, o) return require("albedo.io.text").csv(path, o) end,
+  idx = function(path, o) return require("albedo.io.volume").idx(path, o) end,
+  nifti = function(path, o) return (require("albedo.io.volume").nifti(path, o)) end,
+  mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
   old = function(path)
     al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
   end,
@@ -423,6 +430,12 @@ local function exists(path)
   return file ~= nil
 end
 
-return {
+local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
 }
+for _, part in ipairs { "volume", "text" } do
+  for name, f in pairs(require("albedo.io." .. part)) do
+    if name ~= "kind" then io_part[name] = f end
+  end
+end
+return io_part

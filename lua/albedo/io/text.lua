@@ -1,0 +1,194 @@
+--- Texts: tables with a column a name (CSV), labelled lines, tokens and vocabularies. al.io has
+-- the functions.
+
+local al = require "albedo"
+local bytes = require "albedo.io.bytes"
+local options = require "albedo.options"
+local fail = bytes.fail
+
+local text = {}
+
+local function whole_file(path, limit)
+  local size = bytes.size(path)
+  if size > limit then fail(path, "has %.0f bytes, more than max_bytes = %.0f", size, limit) end
+  return (bytes.read(path, 0, size):gsub("^\239\187\191", ""))
+end
+
+-- The field of s at `at`: its text, whether it was quoted, and where what ends it lies.
+local function field(path, s, at, plain, line)
+  if s:sub(at, at) ~= '"' then
+    local stop = s:find(plain, at) or #s + 1
+    return s:sub(at, stop - 1), false, stop
+  end
+  local parts, from = {}, at + 1
+  while true do
+    local quote = s:find('"', from, true)
+    if not quote then fail(path, "line %d: a quote is not closed", line) end
+    parts[#parts + 1] = s:sub(from, quote - 1)
+    if s:sub(quote + 1, quote + 1) ~= '"' then
+      return table.concat(parts, '"'), true, quote + 1
+    end
+    from = quote + 2
+  end
+end
+
+-- The rows, lists of fields.
+local function rows_of(path, s, separator)
+  local rows, at, line = {}, 1, 1
+  local plain = "[\r\n%" .. separator .. "]"
+  while at <= #s do
+    local row, quoted, stop = {}
+    repeat
+      row[#row + 1], quoted, stop = field(path, s, at, plain, line)
+      at = stop + 1
+    until s:sub(stop, stop) ~= separator
+    local ending = s:match("^\r?\n", stop) or s:match("^\r", stop)
+    if not ending and stop <= #s then fail(path, "line %d: text after a quote", line) end
+    at, line = stop + #(ending or ""), line + 1
+    if #row > 1 or row[1] ~= "" or quoted then rows[#rows + 1] = row end
+  end
+  return rows
+end
+
+-- A list of texts as a tensor when all are numbers (none: NaN); else itself.
+local function column(list)
+  local values, whole, some = {}, true, false
+  for k, v in ipairs(list) do
+    local n = v:find "^%s*[-+]?%.?%d[%d.eE+-]*%s*$" and tonumber(v)
+      or v:find "^%s*$" and al.nan or v:lower() == "nan" and al.nan
+    if not n then return list end
+    some = some or n == n
+    whole = whole and n % 1 == 0 and math.abs(n) < 2 ^ 53
+    values[k] = n
+  end
+  if not some then return list end
+  return al.tensor(values, { dtype = whole and "int64" or "float64" })
+end
+
+--- A table from a CSV file: { names, columns, rows (how many) }; columns[name] is a tensor
+-- where every field is a number (int64, or float64 with NaN for none), else a list of strings.
+-- Quoted fields may hold separators, quotes ("") and line ends. Options: separator (","),
+-- header (true; false: the names are 1, 2, ...), max_bytes.
+function text.csv(path, opts)
+  local o = options("io.csv", opts, { separator = ",", header = true, max_bytes = 4000000000 })
+  local rows = rows_of(path, whole_file(path, o.max_bytes), o.separator)
+  local names = o.header and table.remove(rows, 1) or {}
+  if not o.header then
+    for k = 1, rows[1] and #rows[1] or 0 do names[k] = k end
+  end
+  local columns = {}
+  for k, name in ipairs(names) do
+    if columns[name] then fail(path, "two columns are named %s", name) end
+    local list = {}
+    for i, row in ipairs(rows) do
+      if #row ~= #names then
+        fail(path, "row %d has %d fields, not %d", i, #row, #names)
+      end
+      list[i] = row[k]
+    end
+    columns[name] = column(list)
+  end
+  return { names = names, columns = columns, rows = #rows }
+end
+
+--- Writes a table as io.csv gives it. Numbers keep all their digits.
+function text.write_csv(path, t)
+  local function quote(v)
+    v = type(v) ~= "number" and tostring(v) or v ~= v and "" or v % 1 == 0
+      and math.abs(v) < 2 ^ 53 and ("%d"):format(v) or ("%.17g"):format(v)
+    if v:find '[",\r\n]' or v == "" and #t.names == 1 then
+      return '"' .. v:gsub('"', '""') .. '"'
+    end
+    return v
+  end
+  local lists, lines, head = {}, {}, {}
+  for k, name in ipairs(t.names) do
+    local c = t.columns[name]
+    lists[k], head[k] = al.is_tensor(c) and c:totable() or c, quote(name)
+  end
+  lines[1] = table.concat(head, ",")
+  for i = 1, t.rows do
+    local row = {}
+    for k, list in ipairs(lists) do row[k] = quote(list[i]) end
+    lines[i + 1] = table.concat(row, ",")
+  end
+  al.bytes_write(path, { al.from_bytes(table.concat(lines, "\n") .. "\n", "uint8") })
+end
+
+--- Labelled lines, label, TAB, text: two lists of strings, the texts and the labels. Options:
+-- separator ("\t"), max_bytes.
+function text.labelled(path, opts)
+  local o = options("io.labelled", opts, { separator = "\t", max_bytes = 4000000000 })
+  local texts, labels, line = {}, {}, 0
+  for s in whole_file(path, o.max_bytes):gmatch "([^\n]*)\n?" do
+    line = line + 1
+    s = s:gsub("\r$", "")
+    local at, stop = s:find(o.separator, 1, true)
+    if not at and s ~= "" then fail(path, "line %d has no label", line) end
+    if at then labels[#labels + 1], texts[#texts + 1] = s:sub(1, at - 1), s:sub(stop + 1) end
+  end
+  return texts, labels
+end
+
+--- The words of a text, in lower case; punctuation marks are words of their own. Letters beyond
+-- ASCII belong to words.
+function text.tokens(s)
+  local list = {}
+  for blank in s:lower():gmatch "%S+" do
+    for word, mark in blank:gmatch "([%w'\128-\255]*)([^%w'\128-\255]?)" do
+      if word ~= "" then list[#list + 1] = word end
+      if mark ~= "" then list[#list + 1] = mark end
+    end
+  end
+  return list
+end
+
+local Vocabulary = {}
+Vocabulary.__index = Vocabulary
+
+--- A vocabulary of texts (strings, or lists of words): 1 is padding, 2 an unknown word, then
+-- the words by falling frequency. Options: size (at most so many entries), least (1: how often
+-- a word is to occur). v.words lists them, v.index finds them.
+function text.vocabulary(texts, opts)
+  local o = options("io.vocabulary", opts, { least = 1 }, { "size" })
+  local count, words = {}, {}
+  for _, s in ipairs(texts) do
+    for _, word in ipairs(type(s) == "string" and text.tokens(s) or s) do
+      if not count[word] then words[#words + 1] = word end
+      count[word] = (count[word] or 0) + 1
+    end
+  end
+  table.sort(words, function(a, b)
+    if count[a] ~= count[b] then return count[a] > count[b] end
+    return a < b
+  end)
+  local v = setmetatable({ words = { "<pad>", "<unknown>" }, index = {} }, Vocabulary)
+  for _, word in ipairs(words) do
+    if count[word] >= o.least and #v.words < (o.size or math.huge) then
+      v.words[#v.words + 1] = word
+      v.index[word] = #v.words
+    end
+  end
+  return v
+end
+
+--- Texts as numbers, N x T int64 padded by 1, and their lengths (int64, at least 1). Options:
+-- length (T: longer texts are cut; by default that of the longest).
+function Vocabulary:encode(texts, opts)
+  local o = options("vocabulary:encode", opts, {}, { "length" })
+  local lists, longest, lengths = {}, 1, {}
+  for k, s in ipairs(texts) do
+    lists[k] = type(s) == "string" and text.tokens(s) or s
+    longest = math.max(longest, #lists[k])
+  end
+  longest = o.length or longest
+  local rows = {}
+  for k, list in ipairs(lists) do
+    local row = {}
+    for i = 1, longest do row[i] = list[i] and (self.index[list[i]] or 2) or 1 end
+    rows[k], lengths[k] = row, math.max(1, math.min(#list, longest))
+  end
+  return al.tensor(rows, { dtype = "int64" }), al.tensor(lengths, { dtype = "int64" })
+end
+
+return text
