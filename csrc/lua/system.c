@@ -1,8 +1,11 @@
 /* system.c: memory, threads, seeds, the registry as data, plugins. */
 #define _GNU_SOURCE
+#include "../core/isa.h"
+#include "../op/linear.h"
 #include "binding.h"
 #include <dlfcn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -192,9 +195,20 @@ static int plugin(lua_State *L) {
   return 1;
 }
 
-/* system() -> {version, isa, libdir, threads} */
+/* winograd([on]) -> whether 3x3 convolutions of float32 may use Winograd's algorithm; sets it
+ */
+static int winograd(lua_State *L) {
+  lua_pushboolean(L, al_winograd_on());
+  if (!lua_isnoneornil(L, 1)) al_winograd(lua_toboolean(L, 1));
+  return 1;
+}
+
+/* system() -> {version, isa, blas, blas_forced, path, threads} */
 static int system_info(lua_State *L) {
-  lua_createtable(L, 0, 4);
+  const char *forced = getenv("OPENBLAS_CORETYPE");
+  lua_createtable(L, 0, 6);
+  set_text(L, "blas", al_blas_name());
+  if (forced && *forced) set_text(L, "blas_forced", forced);
   set_text(L, "version", AL_VERSION);
   set_text(L, "isa", al_isa_name());
   set_text(L, "path", STATE(L)->libdir);
@@ -237,6 +251,7 @@ void al_open_system(lua_State *L, int state_index) {
                                        {"set_hook", set_hook},
                                        {"raise", raise},
                                        {"clock", wall_clock},
+                                       {"winograd", winograd},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);

@@ -22,6 +22,7 @@ typedef struct mat {
 
 #ifdef AL_NO_BLAS
 void al_blas_open(void) {}
+const char *al_blas_name(void) { return "our own"; }
 
 static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, double beta,
                     mat c) {
@@ -38,6 +39,7 @@ static void product(int dtype, int64_t m, int64_t n, int64_t k, mat a, mat b, do
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void one_thread(void) { openblas_set_num_threads(1); }
 void al_blas_open(void) { pthread_once(&once, one_thread); }
+const char *al_blas_name(void) { return openblas_get_corename(); }
 
 /* y = op(A) x + beta y, A stored r x s. */
 static void vector_product(int dtype, bool t, int64_t r, int64_t s, mat a, const char *x,

@@ -8,5 +8,6 @@
 void al_one_product(al_dtype d, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                     const void *b, int64_t ldb, bool b_transposed, double beta, void *c,
                     int64_t ldc);
-void al_blas_open(void); /* once: the BLAS works on the thread that calls it */
+const char *al_blas_name(void); /* of the kernels that matrix products run on */
+void al_blas_open(void);        /* once: the BLAS works on the thread that calls it */
 #endif

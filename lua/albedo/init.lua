@@ -92,7 +92,8 @@ function al.scope(fn, ...)
   return leave(scope, pcall(fn, ...))
 end
 
---- What was built and what runs: {version, path, isa, threads, plugins}, the last name ->
+--- What was built and what runs: {version, path, isa, blas, blas_forced (OPENBLAS_CORETYPE, when
+--- set), threads, plugins}, the last name ->
 --- whether it was built; as text by tostring.
 function al.version()
   local info = native.system()
@@ -102,8 +103,9 @@ function al.version()
     for name, built in pairs(v.plugins) do table.insert(built and with or without, name) end
     table.sort(with)
     table.sort(without)
-    return ("albedo %s (%s kernels, %d threads) from %s, with %s%s")
-      :format(v.version, v.isa, v.threads, v.path, table.concat(with, ", "),
+    local products = v.blas .. (v.blas_forced and " by OPENBLAS_CORETYPE" or "")
+    return ("albedo %s (%s kernels, matrix products %s, %d threads) from %s, with %s%s")
+      :format(v.version, v.isa, products, v.threads, v.path, table.concat(with, ", "),
         #without > 0 and ", without " .. table.concat(without, ", ") or "")
   end })
 end

@@ -135,3 +135,30 @@ describe("conv_transpose", function()
     assert.is_true(al.gradgradcheck(function(a, b) return al.conv_transpose(a, b, nil, opts) end, { x, w }))
   end)
 end)
+
+describe("al.winograd", function()
+  it("switches the algorithm of 3x3 convolutions, whose error stays bounded", function()
+    al.seed(5)
+    local x, w = al.randn(2, 64, 24, 24):relu(), al.randn(64, 64, 3, 3) * 0.05
+    local function conv() return al.conv2d(x, w, nil, { pad = 1 }) end
+    local exact = al.conv2d(x:double(), w:double(), nil, { pad = 1 })
+    local function off(y) return (y:double() - exact):abs():max():item() / exact:square():mean():sqrt():item() end
+    local fast = conv()
+    assert.is_true(al.winograd(false))
+    local plain = conv()
+    assert.is_false(al.winograd(true))
+    assert.is_true(off(fast) < 2e-5 and off(plain) < 2e-5)
+    if al.version().isa ~= "generic" then assert.is_false((fast - plain):abs():max():item() == 0) end
+    assert.equal(0, (conv() - fast):abs():max():item())
+  end)
+end)
+
+describe("al.version", function()
+  it("names the kernels of matrix products, and who chose them", function()
+    assert.is_true(#al.version().blas > 0)
+    local pipe = io.popen [[OPENBLAS_CORETYPE=Haswell lua5.4 -e 'print(require "albedo".version())' 2>&1]]
+    local text = pipe:read "*a"
+    pipe:close()
+    assert.is_truthy(text:find("by OPENBLAS_CORETYPE", 1, true), text)
+  end)
+end)

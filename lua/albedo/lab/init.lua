@@ -62,8 +62,8 @@ local function device()
   end
   if file then file:close() end
   local system = al.version()
-  return ("%s, %d threads, %s kernels")
-    :format(model or "unknown processor", system.threads, system.isa)
+  return ("%s, %d threads, %s kernels%s"):format(model or "unknown processor", system.threads,
+    system.isa, system.blas_forced and ", products held to " .. system.blas or "")
 end
 
 --- Starts an experiment: reads the command line (or `args`), makes the run folder. `own` holds
