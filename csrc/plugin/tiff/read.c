@@ -21,7 +21,10 @@ static int complain(TIFF *tif, void *user, const char *module, const char *forma
   al_tiff_trouble *t = user;
   (void)tif;
   (void)module;
-  if (t && !t->text[0]) vsnprintf(t->text, sizeof t->text, format, args);
+  if (!t || t->text[0]) return 1;
+  vsnprintf(t->text, sizeof t->text, format, args);
+  for (char *p = t->text; *p; p++) /* it quotes bytes of the file */
+    if ((unsigned char)*p < ' ') *p = ' ';
   return 1;
 }
 
