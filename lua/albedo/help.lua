@@ -30,8 +30,8 @@ local native = {
   memory_trim = "memory_trim(): gives memory that waits for reuse back to the system.",
   memory_reset_peak = "memory_reset_peak(): the peak starts from what lives now.",
   threads = "threads([n]): how many threads ops use; sets it.",
-  winograd = "winograd([on]): whether 3x3 convolutions of float32 may use Winograd's algorithm; "
-    .. "sets it.",
+  winograd = "winograd([on]): whether 3x3 convolutions of float32 may use Winograd's algorithm;"
+    .. " sets it.",
   seed = "seed(n): where the default random stream starts.",
   generator = "generator(seed): a random stream of its own, for ops' option generator.",
   rng_state = "rng_state([state]): where the default stream is; sets it. generator:state "

@@ -92,9 +92,8 @@ function al.scope(fn, ...)
   return leave(scope, pcall(fn, ...))
 end
 
---- What was built and what runs: {version, path, isa, blas, blas_forced (OPENBLAS_CORETYPE, when
---- set), threads, plugins}, the last name ->
---- whether it was built; as text by tostring.
+--- What was built and what runs: {version, path, isa, threads, blas, blas_forced (what
+--- OPENBLAS_CORETYPE says, if set), plugins: name -> whether it was built}; as text by tostring.
 function al.version()
   local info = native.system()
   info.plugins = require "albedo.optional".list()
@@ -104,8 +103,8 @@ function al.version()
     table.sort(with)
     table.sort(without)
     local products = v.blas .. (v.blas_forced and " by OPENBLAS_CORETYPE" or "")
-    return ("albedo %s (%s kernels, matrix products %s, %d threads) from %s, with %s%s")
-      :format(v.version, v.isa, products, v.threads, v.path, table.concat(with, ", "),
+    local line = "albedo %s (%s kernels, matrix products %s, %d threads) from %s, with %s%s"
+    return line:format(v.version, v.isa, products, v.threads, v.path, table.concat(with, ", "),
         #without > 0 and ", without " .. table.concat(without, ", ") or "")
   end })
 end
