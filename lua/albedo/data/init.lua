@@ -10,12 +10,19 @@ local data = {
   loader = require "albedo.data.loader",
   split = split.split, kfold = split.kfold, class_weights = split.class_weights,
   shuffled = split.shuffled,
+  weighted = split.weighted, balanced = split.balanced,
   photos = function(...) return require "albedo.data.photos"(...) end,
 }
+-- Parts and functions loaded when first touched.
+local homes = { folder = "folder", masked = "folder", files = "folder", csv = "tables",
+  patches = "tables" }
 setmetatable(data, { __index = function(_, name)
-  if name ~= "augment" then return nil end
-  data.augment = require "albedo.data.augment"
-  return data.augment
+  if name == "augment" or name == "named" then
+    data[name] = require("albedo.data." .. name)
+  elseif homes[name] then
+    data[name] = require("albedo.data." .. homes[name])[name]
+  end
+  return rawget(data, name)
 end })
 
 return data

@@ -30,6 +30,9 @@ Loader.__index = Loader
 
 -- The positions of one epoch's samples.
 local function order_of(self, epoch)
+  if self.sampler then
+    return self.sampler.draw(al.generator(self.seed * 1000003 + epoch))
+  end
   if self.shuffle then return split.shuffled(length(self.set), self.seed * 1000003 + epoch) end
   local order = {}
   for i = 1, length(self.set) do order[i] = i end
@@ -120,7 +123,7 @@ end
 
 --- Batches in an epoch.
 function Loader:__len()
-  local n = length(self.set) / self.batch
+  local n = (self.sampler and self.sampler.count or length(self.set)) / self.batch
   return self.drop_last and math.floor(n) or math.ceil(n)
 end
 
@@ -136,12 +139,13 @@ end
 --- Options: batch = 1; shuffle = false; drop_last = false (a last, smaller batch is given);
 -- seed (drawn from the default generator, so that al.seed fixes it); collate =
 -- function(samples) -> values, samples[i] = { value, ..., n = count }; workers = 0 (threads
--- that read ahead). Without `collate`: tensors are stacked, numbers become tensors, other
--- values lists. Before each sample the default generator is seeded by (seed, epoch, sample).
+-- that read ahead); sampler (al.data.weighted, al.data.balanced) instead of shuffle. Without
+-- `collate`: tensors are stacked, numbers become tensors, other values lists. Before each
+-- sample the default generator is seeded by (seed, epoch, sample).
 return function(set, opts)
   local o = options("data.loader", opts,
     { batch = 1, shuffle = false, drop_last = false, workers = 0 },
-    { "seed", "collate" })
+    { "seed", "collate", "sampler" })
   if not datasets.is_dataset(set) then
     error("data.loader: expects a dataset, as al.data.tensors(x, y) is; got a " .. type(set), 2)
   end
@@ -152,10 +156,15 @@ return function(set, opts)
   if type(o.batch) ~= "number" or o.batch < 1 or o.batch % 1 ~= 0 then
     error("data.loader: batch is a whole number from 1, got " .. tostring(o.batch), 2)
   end
-  if o.shuffle and not o.seed then o.seed = al.randint(1, 2 ^ 31 - 1, { 1 }):item() end
+  if o.sampler and (type(o.sampler) ~= "table" or type(o.sampler.draw) ~= "function") then
+    error("data.loader: sampler is one of al.data.weighted, al.data.balanced", 2)
+  end
+  if (o.shuffle or o.sampler) and not o.seed then
+    o.seed = al.randint(1, 2 ^ 31 - 1, { 1 }):item()
+  end
   local self = setmetatable({
     set = set, batch = o.batch, shuffle = o.shuffle, drop_last = o.drop_last,
-    collate = o.collate,
+    collate = o.collate, sampler = o.sampler,
     seed = o.seed or 0, epoch = 1, workers = o.workers,
   }, Loader)
   return self()

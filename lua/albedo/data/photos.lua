@@ -2,25 +2,7 @@
 
 local al = require "albedo"
 
-local pictures = { png = true, jpg = true, jpeg = true, bmp = true, ppm = true, pgm = true,
-  pnm = true }
-
--- Paths of the pictures under a folder, sorted, through lua-filesystem.
-local function find(lfs, dir, paths)
-  for name in lfs.dir(dir) do
-    local path = dir .. "/" .. name
-    if name:sub(1, 1) ~= "." then
-      local kind = lfs.attributes(path, "mode")
-      if kind == "directory" then
-        find(lfs, path, paths)
-      elseif kind == "file" and pictures[(name:match "%.(%w+)$" or ""):lower()] then
-        paths[#paths + 1] = path
-      end
-    end
-  end
-  table.sort(paths)
-  return paths
-end
+local files = require "albedo.data.folder".files
 
 --- The pictures under `dir` and its subfolders, as a dataset of their descriptions: get(i)
 -- reads number i as an image tensor (channels, height, width). Items have path, name (no
@@ -35,11 +17,11 @@ return function(dir)
   local forged = lfs.attributes(dir .. "/tampered", "mode") == "directory"
   local masks, items = {}, {}
   if forged then
-    for _, path in ipairs(find(lfs, dir .. "/gt", {})) do
+    for _, path in ipairs(files(dir .. "/gt")) do
       masks[path:match "([^/]+)%.%w+$"] = path
     end
   end
-  for i, path in ipairs(find(lfs, forged and dir .. "/tampered" or dir, {})) do
+  for i, path in ipairs(files(forged and dir .. "/tampered" or dir)) do
     local name = path:match "([^/]+)%.%w+$"
     items[i] = { path = path, name = name, photo = name, mask = masks[name] }
   end

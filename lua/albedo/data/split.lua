@@ -19,12 +19,10 @@ function split.shuffled(n, seed)
   return order
 end
 
--- Groups of a dataset in shuffled order: list of { key, samples }. by: nil (each sample alone),
--- a field's name, a list or tensor of keys, or a function(i).
-local function groups_of(what, set, by, seed)
+-- fn(i) -> sample i's key, by a field's name, a list or tensor of keys, or a function(i).
+local function keys_of(what, set, by, level)
   if al.is_tensor(by) then by = by:totable() end
-  local groups, known = {}, {}
-  for i = 1, length(set) do
+  return function(i)
     local key
     if by == nil then key = i
     elseif type(by) == "string" then key = set:field(i, by)
@@ -32,8 +30,24 @@ local function groups_of(what, set, by, seed)
     else key = by[i] end
     if key == nil then
       error(("%s: sample %d has no %s")
-        :format(what, i, type(by) == "string" and "field '" .. by .. "'" or "group"), 3)
+        :format(what, i, type(by) == "string" and "field '" .. by .. "'" or "group"), level)
     end
+    return key
+  end
+end
+
+-- What deal asks for a sample's class; nil without `stratify`.
+local function classes_of(what, set, stratify)
+  return stratify ~= nil and keys_of(what, set, stratify, 5) or nil
+end
+
+-- Groups of a dataset in shuffled order: list of { key, samples }. by: nil (each sample alone),
+-- a field's name, a list or tensor of keys, or a function(i).
+local function groups_of(what, set, by, seed)
+  local groups, known = {}, {}
+  local key_of = keys_of(what, set, by, 4)
+  for i = 1, length(set) do
+    local key = key_of(i)
     if not known[key] then
       known[key] = { key = key, samples = {} }
       groups[#groups + 1] = known[key]
@@ -45,40 +59,65 @@ local function groups_of(what, set, by, seed)
   return out
 end
 
--- Hands each group in turn to the part that lacks most of its share. Lists of sample positions,
--- sorted.
-local function deal(groups, shares, total)
-  local parts = {}
-  for k, share in ipairs(shares) do parts[k] = { lack = share * total } end
+-- How many samples of each class a list has.
+local function count_classes(samples, class_of)
+  local count = {}
+  for _, i in ipairs(samples) do count[class_of(i)] = (count[class_of(i)] or 0) + 1 end
+  return count
+end
+
+-- Hands each group in turn to the part that lacks most of its share: of each class the group
+-- has, weighed by how much of the class that is. Without class_of all are one class. Lists of
+-- sample positions, sorted.
+local function deal(groups, shares, class_of)
+  class_of = class_of or function() return 1 end
+  local parts, lacks, total = {}, {}, {}
   for _, group in ipairs(groups) do
-    local best = 1
-    for k = 2, #parts do
-      if parts[k].lack > parts[best].lack + 1e-9 then best = k end
+    group.count = count_classes(group.samples, class_of)
+    for class, n in pairs(group.count) do total[class] = (total[class] or 0) + n end
+  end
+  for k, share in ipairs(shares) do
+    parts[k], lacks[k] = {}, {}
+    for class, n in pairs(total) do lacks[k][class] = share * n end
+  end
+  for _, group in ipairs(groups) do
+    local best, most = 1, -math.huge
+    for k = 1, #parts do
+      local lack = 0
+      for class, n in pairs(group.count) do lack = lack + lacks[k][class] * n / total[class] end
+      if lack > most + 1e-9 then best, most = k, lack end
     end
-    parts[best].lack = parts[best].lack - #group.samples
+    for class, n in pairs(group.count) do lacks[best][class] = lacks[best][class] - n end
     for _, i in ipairs(group.samples) do table.insert(parts[best], i) end
   end
-  for k, part in ipairs(parts) do
-    part.lack = nil
-    table.sort(part)
-    parts[k] = part
-  end
+  for _, part in ipairs(parts) do table.sort(part) end
   return parts
+end
+
+-- Groups in decreasing size, those of one size as they were.
+local function largest_first(groups)
+  for rank, group in ipairs(groups) do group.rank = rank end
+  table.sort(groups, function(a, b)
+    if #a.samples ~= #b.samples then return #a.samples > #b.samples end
+    return a.rank < b.rank
+  end)
 end
 
 --- Parts of a dataset in these shares: local train, val, test = data.split(set, { 0.6, 0.2, 0.2
 -- }, { by = "photo" }). Options: by = a field's name, a list or tensor of keys, or a
--- function(i) (absent: samples are their own groups); seed = 1. Raises when a part would be
--- empty.
+-- function(i) (absent: samples are their own groups); stratify = the same, for classes whose
+-- shares each part is to have (a group goes where its classes lack most, the largest first);
+-- seed = 1. Raises when a part would be empty.
 function split.split(set, shares, opts)
-  local o = options("data.split", opts, { seed = 1 }, { "by" })
+  local o = options("data.split", opts, { seed = 1 }, { "by", "stratify" })
   local sum = 0
   for _, share in ipairs(shares) do sum = sum + share end
   if math.abs(sum - 1) > 1e-6 then
     error(("data.split: the shares sum to %g, not 1"):format(sum), 2)
   end
   local groups = groups_of("data.split", set, o.by, o.seed)
-  local parts = deal(groups, shares, length(set))
+  if o.stratify ~= nil then largest_first(groups) end
+  local parts = deal(groups, shares, classes_of("data.split", set, o.stratify))
   for k, part in ipairs(parts) do
     if #part == 0 then
       error(("data.split: part %d is empty: %d groups for %d parts")
@@ -92,17 +131,13 @@ end
 --- for fold, train, test in data.kfold(set, 5, { by = "patient", seed = 1 }) do ... end
 -- Each sample is tested once; the folds are of about equal size. Options as split.
 function split.kfold(set, k, opts)
-  local o = options("data.kfold", opts, { seed = 1 }, { "by" })
+  local o = options("data.kfold", opts, { seed = 1 }, { "by", "stratify" })
   local groups = groups_of("data.kfold", set, o.by, o.seed)
   if #groups < k then error(("data.kfold: %d groups for %d folds"):format(#groups, k), 2) end
-  for rank, group in ipairs(groups) do group.rank = rank end
-  table.sort(groups, function(a, b)
-    if #a.samples ~= #b.samples then return #a.samples > #b.samples end
-    return a.rank < b.rank
-  end)
+  largest_first(groups)
   local shares = {}
   for i = 1, k do shares[i] = 1 / k end
-  local folds, fold = deal(groups, shares, length(set)), 0
+  local folds, fold = deal(groups, shares, classes_of("data.kfold", set, o.stratify)), 0
   return function()
     fold = fold + 1
     if fold > k then return nil end
@@ -130,6 +165,30 @@ function split.class_weights(labels, classes)
     weights[k] = #labels / (largest * count[k])
   end
   return al.tensor(weights)
+end
+
+--- For a loader's option `sampler`: `count` samples an epoch (default: as many as there are
+-- weights), each drawn with a chance in proportion to its weight (a list or tensor), with
+-- replacement.
+function split.weighted(weights, count)
+  if not al.is_tensor(weights) then weights = al.tensor(weights, { dtype = "float64" }) end
+  al.hold(weights)
+  count = count or #weights
+  return {
+    count = count,
+    draw = function(generator)
+      return weights:multinomial(count, { replacement = true, generator = generator }):totable()
+    end,
+  }
+end
+
+--- A sampler that draws every class as often: labels, a list or tensor from 1.
+function split.balanced(labels, count)
+  if al.is_tensor(labels) then labels = labels:reshape(-1):totable() end
+  local all, weights = {}, {}
+  for _, label in ipairs(labels) do all[label] = (all[label] or 0) + 1 end
+  for i, label in ipairs(labels) do weights[i] = 1 / all[label] end
+  return split.weighted(weights, count)
 end
 
 return split
