@@ -93,7 +93,7 @@ function al.scope(fn, ...)
 end
 
 --- What was built and what runs: {version, path, isa, threads, blas, blas_forced (what
---- OPENBLAS_CORETYPE says, if set), plugins: name -> whether it was built}; as text by tostring.
+--- OPENBLAS_CORETYPE says), plugins: name -> whether it was built}; as text by tostring.
 function al.version()
   local info = native.system()
   info.plugins = require "albedo.optional".list()
