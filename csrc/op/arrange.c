@@ -200,7 +200,7 @@ static int diff(al_call *c) {
   for (int64_t k = 0; k < ARG_I(1) && x && x->shape[d] > 0; k++)
     x = x->dtype == AL_BOOL ? al_ne(side(x, d, 1), side(x, d, 0))
                             : al_sub(side(x, d, 1), side(x, d, 0));
-  return al_ret(c, x);
+  return al_ret_apart(c, x);
 }
 AL_OP(diff, .sig = "x:T n:int=1 dim:dim=-1 -> T", .flags = AL_F_COMPOSITE,
       .doc = "Differences of neighbours along dim, n times over.", .forward = diff,

@@ -175,7 +175,9 @@ static al_tensor *stacked(al_tensor *t, const int64_t *lead, int n, bool spread)
   memcpy(shape, lead, (size_t)n * sizeof *shape);
   memcpy(shape + n, t->shape + t->ndim - 2, 2 * sizeof *shape);
   if (spread || al_product(t->ndim - 2, t->shape) > 1) t = al_expand(t, shape, n + 2);
-  return t ? al_reshape(t, (int64_t[]){-1, shape[n], shape[n + 1]}, 3) : NULL;
+  if (!t) return NULL;
+  int64_t stacks = al_product(t->ndim - 2, t->shape);
+  return al_reshape(t, (int64_t[]){stacks, shape[n], shape[n + 1]}, 3);
 }
 
 static int sdpa_forward(al_call *c) {
@@ -191,6 +193,8 @@ static int sdpa_forward(al_call *c) {
   if (v->shape[v->ndim - 2] != keys)
     return al_fail("k has %lld entries, v %lld", (long long)keys,
                    (long long)v->shape[v->ndim - 2]);
+  if (!(ARG_F(4) >= 0 && ARG_F(4) <= 1))
+    return al_fail("dropout must be in [0, 1], got %g", ARG_F(4));
   memcpy(shape, q->shape, sizeof shape);
   shape[n + 1] = v->shape[v->ndim - 1];
   while (mask && mask->ndim < 2) mask = al_unsqueeze(mask, 0);

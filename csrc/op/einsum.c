@@ -199,6 +199,8 @@ static int einsum_forward(al_call *c) {
     if (p + len > end) len = (size_t)(end - p);
     if ((k < n - 1) != (p[len] == ','))
       return al_fail("the equation does not name %d operands", n);
+    if (k == n - 1 && p + len != end)
+      return al_fail("\"-\" in the equation is no arrow \"->\"");
     if (read_operand(p, p + len, k + 1, c->a[1].ts.v[k], &x[k])) return -1;
     for (int d = 0; d < x[k].n; d++) {
       int l = x[k].label[d];

@@ -199,13 +199,17 @@ static al_elementwise_context numbers(const al_op *op, const al_arg *a) {
 
 static int unary(al_call *c, int id) {
   al_dtype d = al_promote(1, &ARG_T(0));
+  al_elementwise_context ctx = numbers(c->op, c->a);
+  // Integers stay so only by whole numbers (an absent one is infinite).
+  if (!al_is_float(d) && d != AL_BOOL &&
+      (ctx.p[0] != trunc(ctx.p[0]) || ctx.p[1] != trunc(ctx.p[1])))
+    d = AL_FLOAT32;
   al_core core = AL_SELECT(al_unary).f[id][d];
   if (!core && d == AL_BOOL && AL_SELECT(al_unary).f[id][AL_UINT8])
     return al_fail(
         "x is bool, for which %s has no meaning: x:logical_not(), or x:to('int64') first",
         c->op->name);
   if (!core) core = AL_SELECT(al_unary).f[id][d = AL_FLOAT32];
-  al_elementwise_context ctx = numbers(c->op, c->a);
   return compute(c, core, d, d, 1, &ctx);
 }
 

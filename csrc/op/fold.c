@@ -208,7 +208,7 @@ static int shuffle(al_call *c, bool back) {
   int64_t together[] = {s[0], back ? s[1] * r * r : s[1] / (r * r), back ? s[2] / r : s[2] * r,
                         back ? s[3] / r : s[3] * r};
   al_tensor *y = al_permute(al_reshape(x, apart, 6), back ? in : out, 6);
-  return al_ret(c, al_reshape(y, together, 4));
+  return al_ret_apart(c, al_reshape(y, together, 4));
 }
 static int pixel_shuffle_forward(al_call *c) { return shuffle(c, false); }
 static int pixel_unshuffle_forward(al_call *c) { return shuffle(c, true); }
@@ -233,7 +233,7 @@ static int channel_shuffle_forward(al_call *c) {
   shape[2] = x->shape[1] / g;
   shape[3] = al_product(x->ndim - 2, x->shape + 2);
   al_tensor *y = al_transpose(al_reshape(x, shape, 4), 1, 2);
-  return al_ret(c, al_reshape(y, x->shape, x->ndim));
+  return al_ret_apart(c, al_reshape(y, x->shape, x->ndim));
 }
 AL_OP(channel_shuffle, .sig = "x:T groups:int -> T", .flags = AL_F_COMPOSITE,
       .doc = "Deals channels (g, c / g) out as (c / g, g): the first of each group, then the "

@@ -135,6 +135,9 @@ AL_OP(index_select, .sig = "x:T dim:dim index:T -> T", .save = "index", .flags =
 static int embedding_forward(al_call *c) {
   if (ARG_T(0)->ndim != 2)
     return al_fail("weight has %d dims, needs 2: (entries, width)", ARG_T(0)->ndim);
+  int64_t n = ARG_T(0)->shape[0], i = ARG_I(2);
+  if (HAS(2) && (i == 0 || i > n || i < -n))
+    return al_fail("padding_idx is %lld, outside 1..%lld", (long long)i, (long long)n);
   return al_ret(c, take(ARG_T(0), 0, ARG_T(1)));
 }
 static int embedding_grad(al_back *b) {

@@ -124,7 +124,7 @@ static int tile_forward(al_call *c) {
     if (k < 0) return al_fail("repeats of dim %d are negative", i + 1);
     y = repeat_dim(y, lead + x->ndim - n + i, k, false);
   }
-  return al_ret(c, y == x ? al_apply(&al_op_clone, x) : y);
+  return al_ret_apart(c, y);
 }
 
 AL_OP(tile, .sig = "x:T repeats:ints... -> T", .alias = "repeat", .flags = AL_F_COMPOSITE,
@@ -136,8 +136,7 @@ static int repeat_interleave_forward(al_call *c) {
   int d;
   if (al_dim(ARG_I(2), ARG_T(0)->ndim, &d)) return -1;
   if (ARG_I(1) < 0) return al_fail("repeats are negative");
-  al_tensor *y = repeat_dim(ARG_T(0), d, ARG_I(1), true);
-  return al_ret(c, y == ARG_T(0) ? al_apply(&al_op_clone, y) : y);
+  return al_ret_apart(c, repeat_dim(ARG_T(0), d, ARG_I(1), true));
 }
 
 AL_OP(repeat_interleave, .sig = "x:T repeats:int dim:dim=1 -> T", .flags = AL_F_COMPOSITE,
@@ -248,7 +247,7 @@ static int pad_forward(al_call *c) {
   } else {
     return al_fail("mode '%s' is none of constant, reflect, replicate, circular", mode);
   }
-  return al_ret(c, y == x ? al_apply(&al_op_clone, x) : y);
+  return al_ret_apart(c, y);
 }
 
 AL_OP(pad, .sig = "x:T pads:ints {mode:str=constant value:num=0} -> T", .flags = AL_F_COMPOSITE,

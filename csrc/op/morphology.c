@@ -6,49 +6,53 @@
 /* ---- erosion, dilation ---- */
 
 typedef struct job {
-  const double *x;
-  double *y, start;
+  const void *x;
+  void *y;
   int64_t shape[4], count;
   const int64_t *at; /* (count, 3): offsets along d, h, w */
-  bool dilate;
+  bool dilate, whole;
+  double start;      /* of floating x */
+  int64_t start_int; /* of the others, which go through int64: exact */
 } job;
 
 /* Rows of (outer, d, h): the least (largest) of the footprint's pixels inside the picture. */
-static void extreme_rows(int64_t begin, int64_t end, void *context) {
-  const job *j = context;
-  int64_t d = j->shape[1], h = j->shape[2], w = j->shape[3];
-  for (int64_t r = begin; r < end; r++) {
-    double *to = j->y + r * w;
-    for (int64_t i = 0; i < w; i++) to[i] = j->start;
-    for (int64_t k = 0; k < j->count; k++) {
-      const int64_t *at = j->at + 3 * k;
-      int64_t z = r / h % d + at[0], y = r % h + at[1], by = at[2];
-      int64_t lo = by < 0 ? -by : 0, hi = by > 0 ? w - by : w;
-      if (z < 0 || z >= d || y < 0 || y >= h) continue;
-      const double *from = j->x + (r + at[0] * h + at[1]) * w + by;
-      if (j->dilate)
-        for (int64_t i = lo; i < hi; i++) to[i] = from[i] > to[i] ? from[i] : to[i];
-      else
-        for (int64_t i = lo; i < hi; i++) to[i] = from[i] < to[i] ? from[i] : to[i];
-    }
+#define EXTREME_ROWS(T, first)                                                         \
+  static void extreme_rows_##T(int64_t begin, int64_t end, void *context) {            \
+    const job *j = context;                                                            \
+    int64_t d = j->shape[1], h = j->shape[2], w = j->shape[3];                         \
+    for (int64_t r = begin; r < end; r++) {                                            \
+      T *to = (T *)j->y + r * w;                                                       \
+      for (int64_t i = 0; i < w; i++) to[i] = j->first;                                \
+      for (int64_t k = 0; k < j->count; k++) {                                         \
+        const int64_t *at = j->at + 3 * k;                                             \
+        int64_t z = r / h % d + at[0], y = r % h + at[1], by = at[2];                  \
+        int64_t lo = by < 0 ? -by : 0, hi = by > 0 ? w - by : w;                       \
+        if (z < 0 || z >= d || y < 0 || y >= h) continue;                              \
+        const T *from = (const T *)j->x + (r + at[0] * h + at[1]) * w + by;            \
+        if (j->dilate)                                                                 \
+          for (int64_t i = lo; i < hi; i++) to[i] = from[i] > to[i] ? from[i] : to[i]; \
+        else                                                                           \
+          for (int64_t i = lo; i < hi; i++) to[i] = from[i] < to[i] ? from[i] : to[i]; \
+      }                                                                                \
+    }                                                                                  \
   }
-}
+EXTREME_ROWS(double, start)
+EXTREME_ROWS(int64_t, start_int)
 
-/* The value that never wins in x's dtype. */
-static double neutral(al_dtype d, bool dilate) {
-  if (al_is_float(d)) return dilate ? -INFINITY : INFINITY;
+/* The value of an integer dtype that never wins. */
+static int64_t neutral(al_dtype d, bool dilate) {
   if (d == AL_BOOL || d == AL_UINT8) return dilate ? 0 : d == AL_BOOL ? 1 : 255;
-  double most = d == AL_INT32 ? INT32_MAX : 9007199254740992.0;
-  return dilate ? -most : most;
+  if (d == AL_INT32) return dilate ? INT32_MIN : INT32_MAX;
+  return dilate ? INT64_MIN : INT64_MAX;
 }
 
 static al_tensor *pass(al_tensor *x, job *j, al_tensor *offsets, int64_t count) {
-  al_tensor *y = al_empty_like(x, AL_FLOAT64);
+  al_tensor *y = al_empty_like(x, (al_dtype)x->dtype);
   if (!y) return NULL;
   j->x = al_data(x), j->y = al_data(y), j->at = al_data(offsets), j->count = count;
   if (al_numel(y))
-    al_parallel(al_product(3, j->shape), 1 + 32768 / (j->shape[3] * (count + 1)), extreme_rows,
-                j);
+    al_parallel(al_product(3, j->shape), 1 + 32768 / (j->shape[3] * (count + 1)),
+                j->whole ? extreme_rows_int64_t : extreme_rows_double, j);
   return y;
 }
 
@@ -59,10 +63,13 @@ static int extreme(al_call *c, bool dilate) {
   al_tensor *x = ARG_T(0), *footprint = ARG_T(2), *y, *offsets;
   int n = al_spatial(x, &c->a[3]), count = c->a[1].ints.n;
   al_dtype d = (al_dtype)x->dtype;
-  job j = {.start = neutral(d, dilate), .dilate = dilate};
+  job j = {.dilate = dilate,
+           .whole = !al_is_float(d),
+           .start = dilate ? -INFINITY : INFINITY,
+           .start_int = neutral(d, dilate)};
   if (n < 0) return -1;
   al_volume(x, n, j.shape);
-  if (!(y = al_dense(x, AL_FLOAT64))) return -1;
+  if (!(y = al_dense(x, j.whole ? AL_INT64 : AL_FLOAT64))) return -1;
   int64_t sign = dilate ? -1 : 1;
   if (footprint) {
     int64_t size[4], room[] = {al_numel(footprint), 3}, used = 0;

@@ -105,6 +105,10 @@ static inline al_tensor *al_to(al_tensor *x, al_dtype d) {
 } /* recorded cast */
 al_tensor *al_sum_to(al_tensor *g, int ndim,
                      const int64_t *shape); /* sums what broadcasting repeated */
+/* Returns y, or a copy of it where it is a view of parameter 0: a result of its own. */
+static inline int al_ret_apart(al_call *c, al_tensor *y) {
+  return al_ret(c, y && y->storage == ARG_T(0)->storage ? al_apply(&al_op_clone, y) : y);
+}
 static inline al_tensor *al_mul_num(al_tensor *x, double k) { return al_mul(x, al_number(k)); }
 static inline al_tensor *al_add_num(al_tensor *x, double k) { return al_add(x, al_number(k)); }
 static inline al_tensor *al_rsub_num(double k, al_tensor *x) { return al_sub(al_number(k), x); }

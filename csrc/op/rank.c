@@ -345,7 +345,8 @@ static int running(al_call *c, double sign) {
   al_tensor *x = ARG_T(0);
   if (al_dim(ARG_I(1), x->ndim, &d)) return -1;
   c->out[1] = leaders(x, d, sign);
-  c->out[0] = x->ndim ? al_apply(&al_op_gather, x, (int64_t)d, c->out[1]) : x;
+  c->out[0] =
+      x->ndim ? al_apply(&al_op_gather, x, (int64_t)d, c->out[1]) : al_apply(&al_op_clone, x);
   return c->out[0] && c->out[1] ? 0 : -1;
 }
 static int cummax(al_call *c) { return running(c, 1); }

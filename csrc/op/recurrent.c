@@ -8,6 +8,7 @@
 #include "../grad/through.h"
 #include "linear.h"
 #include "op.h"
+#include <math.h>
 #include <string.h>
 
 extern al_op al_op_lstm, al_op_gru, al_op_linear, al_op_stack, al_op_select;
@@ -55,6 +56,9 @@ static int open_layer(layer *q, bool lstm, al_tensor *const *t) {
   if (wrong("h0", t[STATE], 3, state) || (lstm && wrong("c0", t[CELL], 3, state)) ||
       wrong("lengths", len, 1, &q->n))
     return -1;
+  for (int64_t i = 0; len && al_is_float(len->dtype) && i < q->n; i++)
+    if (al_get(len, i) != floor(al_get(len, i)))
+      return al_fail("lengths must be whole, got %g", al_get(len, i));
   if (len && !(len = al_dense(len, AL_INT64))) return -1;
   q->length = len ? al_data(len) : NULL;
   for (int64_t i = 0; len && i < q->n; i++)
@@ -322,6 +326,7 @@ static int form_direction(const layer *q, int dir, al_tensor **in, al_tensor **y
   *c = q->lstm && in[CELL] ? al_apply(&al_op_select, in[CELL], (int64_t)0, (int64_t)dir + 1)
                            : none;
   if (!a || !none || !*h || !*c) return -1;
+  if (!q->t && !(y[0] = al_narrow(a, -1, 1, q->h))) return -1; /* (n, 0, h), recorded */
   for (int64_t step = 0; step < q->t; step++) {
     int64_t t = dir ? q->t - 1 - step : step;
     al_tensor *h1 = *h, *c1 = *c, *m = q->length ? going(q, t) : NULL;
@@ -344,7 +349,7 @@ static int form(const al_back *b, al_tensor **in, al_tensor **out) {
   int failed = 0;
   for (int dir = 0; !failed && dir < q.dirs; dir++) {
     failed = form_direction(&q, dir, in, y, h + dir, c + dir);
-    if (!failed) part[dir] = al_apply(&al_op_stack, y, (int)q.t, (int64_t)1);
+    if (!failed) part[dir] = q.t ? al_apply(&al_op_stack, y, (int)q.t, (int64_t)1) : y[0];
     failed = failed || !part[dir];
   }
   al_free(y);

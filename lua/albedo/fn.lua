@@ -191,6 +191,10 @@ end
 --- outside get their gradients too. What f reads must not be written to before backward: that
 --- raises.
 function fn.checkpoint(f, ...)
+  local meta = getmetatable(f)
+  if type(f) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    al.raise("checkpoint: the first argument must be a function, got " .. type(f))
+  end
   if not native.grad_enabled() then return f(...) end
   return al.scope(record_again, f, ...)
 end

@@ -57,6 +57,10 @@ end
 --- as a list with the fields seconds, outside (of all ops) and peak, then what fn returns. The
 --- peak of al.memory starts anew. For this thread.
 function watch.profile(fn, opts)
+  local meta = getmetatable(fn)
+  if type(fn) ~= "function" and not (type(meta) == "table" and meta.__call) then
+    al.raise("profile: the first argument must be a function, got " .. type(fn))
+  end
   opts = options("profile", opts, { print = true })
   local flags = native.watch()
   if has(flags, TIME) then al.raise "profile: it is running already" end

@@ -13,6 +13,10 @@ local roles = { "weight_ih", "weight_hh", "bias_ih", "bias_hh" }
 
 -- The parameters of one layer in one direction, their names ending in `suffix`.
 local function parameters(self, suffix, gates, inputs, hidden, o)
+  if not (inputs >= 1 and hidden >= 1) then
+    al.raise(("a recurrent layer of %s inputs and %s hidden units is empty")
+      :format(inputs, hidden))
+  end
   local shapes = { { gates * hidden, inputs }, { gates * hidden, hidden }, { gates * hidden },
     { gates * hidden } }
   for i = 1, o.bias and 4 or 2 do
