@@ -441,3 +441,14 @@ static int global_avg_forward(al_call *c) {
 AL_OP(global_avg_pool, .sig = "x:T -> T", .flags = AL_F_COMPOSITE,
       .doc = "The mean of each channel: (n, c, ...) -> (n, c).", .forward = global_avg_forward,
       .sample = "{r(2,3,4,5)}, {r(2,3,4)}");
+
+static int global_max_forward(al_call *c) {
+  static const int64_t dims[] = {2, 3, 4};
+  extern al_op al_op_amax;
+  int n = rank_of(c, ARG_T(0));
+  return n < 0 ? -1 : al_ret(c, al_apply(&al_op_amax, ARG_T(0), dims, n, 0));
+}
+
+AL_OP(global_max_pool, .sig = "x:T -> T", .flags = AL_F_COMPOSITE,
+      .doc = "The largest value over the spatial dims of x (n, c, ...), as (n, c).",
+      .forward = global_max_forward, .sample = "{distinct(2,3,4)}, {distinct(1,2,3,4)}");

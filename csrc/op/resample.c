@@ -256,7 +256,7 @@ static int interpolate_forward(al_call *c) {
 AL_OP(interpolate,
       .sig = "x:T size:ints? {scale:num? mode:str=nearest align_corners:bool=false "
              "antialias:bool=false} -> T",
-      .flags = AL_F_COMPOSITE,
+      .alias = "upsample", .flags = AL_F_COMPOSITE,
       .doc = "Resizes the spatial dims of x (n, c, ...) to `size`, or by the factor `scale`.\n"
              "mode: nearest, bilinear (linear, trilinear), bicubic, area (box means); "
              "antialias widens the filter when\n"

@@ -84,6 +84,7 @@ for _n, _name in enumerate(NAMES, 1):
         (lambda n: lambda d: (planes(d, n), [d.int(1, 6) for _ in range(n)] if d.bool() else d.int(1, 6)))(_n))
 row("max_pool_with_indices", lambda x, k, stride=None, **o: F.max_pool2d(x, k, stride, return_indices=True, **o),
     pool(2, True), positions=(1,))
+row("global_max_pool", lambda x: x.flatten(2).amax(-1), lambda d: d.distinct(tuple(d.int(1, 4) for _ in range(d.int(3, 5)))))
 row("global_avg_pool", lambda x: x.flatten(2).mean(-1), lambda d: planes(d, d.int(1, 3)))
 
 
