@@ -99,4 +99,15 @@ local function round_trip()
 end
 checks.block_read, checks.blocks_write = round_trip, round_trip
 
+local function bytes_trip()
+  local path, ops = os.tmpname(), al.native.ops
+  local a, b = al.randn(3, 5, options()), al.randint(-9, 9, 4)
+  ops.bytes_write(path, { a, b })
+  local bytes = ops.block_read(path, 0, "U8", { 120 + 32 })
+  os.remove(path)
+  local x, y = ops.block_decode(bytes, 0, "F64", { 3, 5 }), ops.block_decode(bytes, 120, "I64", { 4 })
+  return x:eq(a):all():item() and y:eq(b):all():item(), "read back something else"
+end
+checks.bytes_write, checks.block_decode = bytes_trip, bytes_trip
+
 return checks

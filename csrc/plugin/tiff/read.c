@@ -129,7 +129,7 @@ static int describe(reader *r, page *p) {
 static uint32_t packed(const uint8_t *row, int64_t at, int bits) {
   uint32_t v = 0;
   for (int64_t k = at * bits, end = k + bits; k < end; k++)
-    v = v << 1 | (row[k >> 3] >> (7 - (k & 7)) & 1u);
+    v = v << 1 | ((unsigned)row[k >> 3] >> (7 - (k & 7)) & 1u);
   return v;
 }
 
