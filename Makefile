@@ -188,7 +188,8 @@ bench: setup              ## micro-benchmarks, the multiply-add peak, models and
 	@.ci/setup compare && $(again) build && mkdir -p $(B)/spec && \
 	  $(CC) -O3 -march=native -fopenmp -o $(B)/spec/peak spec/bench/peak.c && $(B)/spec/peak && \
 	  for f in small churn image; do echo "== $$f" && $(LUA) spec/bench/$$f.lua || exit 1; done && \
-	  for w in steps ops; do echo "== $$w: ours / PyTorch's = ratio" && $(LUA) spec/bench/versus.lua $$w $(ARGS) || exit 1; done
+	  for w in steps ops; do echo "== $$w: ours / PyTorch's = ratio" && $(LUA) spec/bench/versus.lua $$w $(ARGS) || exit 1; done && \
+	  echo "== scikit" && $(LUA) spec/bench/scikit.lua
 
 check-instructions: setup ## instructions a call of small workloads by callgrind, against those recorded
 	@.ci/setup count && $(again) build && .ci/instructions $(ARGS)

@@ -2,22 +2,28 @@
  *
  * One hidden op, project, is four linear maps between square pictures and sinograms, each the
  * transpose of its neighbour: the gradient of kind k is kind k ^ 1. */
+#include "../kernel/radon.h"
 #include "op.h"
 #include <math.h>
 #include <string.h>
 
 extern al_op al_op_project, al_op_pad, al_op_rfft, al_op_irfft;
 
-/* With n = size, m = n / 2 (rounded down), angle a, and interpolation linear, 0 outside:
- *   ROTATE  sinogram[c][a] = sum over r < n of picture at x = m + (c - m) cos a + (r - m) sin
- * a, y = m - (c - m) sin a + (r - m) cos a        SPREAD its transpose SMEAR   picture[y][x] =
- * sum over angles of sinogram[.][a] at d = (x - m) cos a - (y - m) sin a from its middle GATHER
- * its transpose */
+/* With n = size, m = n / 2 (rounded down), angle a, and interpolation linear, 0 outside.
+ *
+ * ROTATE: sinogram[c][a] = sum over r < n of picture at x = m + (c - m) cos a + (r - m) sin a,
+ * y = m - (c - m) sin a + (r - m) cos a; SPREAD is its transpose.
+ *
+ * SMEAR: picture[y][x] = sum over angles of sinogram[.][a] at d = (x - m) cos a - (y - m) sin a
+ * from its middle; GATHER is its transpose. */
 enum { ROTATE, SPREAD, SMEAR, GATHER, PARTS = 8 };
 
 typedef struct job {
-  const double *from; /* pictures (planes, n, n), or sinograms (planes, detectors, angles) */
-  double *to;         /* of pictures that are scattered into: PARTS partial sums each */
+  /* Pictures (planes, n, n), or lines (planes, angles, detectors + AL_RADON_PAD): sinograms
+   * turned, each line ending in zeros. Of pictures scattered into, `to` is PARTS partial sums.
+   */
+  const double *from;
+  double *to;
   const double *sine, *cosine;
   int64_t n, detectors, angles;
   int kind;
@@ -27,6 +33,11 @@ typedef struct job {
 static double picture_at(double *p, int64_t n, double x, double y, double value, bool add) {
   int64_t i = (int64_t)floor(x), j = (int64_t)floor(y);
   double fx = x - (double)i, fy = y - (double)j, sum = 0;
+  if (i >= 0 && j >= 0 && i < n - 1 && j < n - 1 && !add) {
+    const double *at = p + j * n + i;
+    double top = at[0] + fx * (at[1] - at[0]), low = at[n] + fx * (at[n + 1] - at[n]);
+    return top + fy * (low - top);
+  }
   if (i < -1 || j < -1 || i >= n || j >= n) return 0;
   for (int k = 0; k < 4; k++) {
     int64_t u = i + (k & 1), v = j + (k >> 1);
@@ -39,12 +50,12 @@ static double picture_at(double *p, int64_t n, double x, double y, double value,
 }
 
 /* ROTATE and SPREAD of angles [a0, a1). */
-static void rotate(const job *j, double *picture, double *sinogram, int64_t a0, int64_t a1) {
+static void rotate(const job *j, double *picture, double *lines, int64_t a0, int64_t a1) {
   double m = (double)(j->n / 2);
   for (int64_t a = a0; a < a1; a++)
     for (int64_t c = 0; c < j->n; c++) {
       double s = j->sine[a], k = j->cosine[a], u = (double)c - m, sum = 0;
-      double *at = sinogram + c * j->angles + a;
+      double *at = lines + a * (j->detectors + AL_RADON_PAD) + c;
       for (int64_t r = 0; r < j->n; r++) {
         double v = (double)r - m, x = m + u * k + v * s, y = m - u * s + v * k;
         sum += picture_at(picture, j->n, x, y, *at, j->kind == SPREAD);
@@ -53,34 +64,37 @@ static void rotate(const job *j, double *picture, double *sinogram, int64_t a0, 
     }
 }
 
-/* SMEAR of rows [y0, y1) and all angles; GATHER of all rows and the angles [a0, a1). */
-static void smear(const job *j, double *picture, double *sinogram, int64_t y0, int64_t y1,
+/* SMEAR and GATHER of rows [y0, y1) and angles [a0, a1). Along a row d is monotone: the x with
+ * 0 <= d <= detectors - 1 are neighbours, none when the angle is NaN. */
+static void smear(const job *j, double *picture, double *lines, int64_t y0, int64_t y1,
                   int64_t a0, int64_t a1) {
   double m = (double)(j->n / 2), middle = (double)(j->detectors / 2);
+  double most = (double)(j->detectors - 1);
   for (int64_t y = y0; y < y1; y++)
-    for (int64_t x = 0; x < j->n; x++) {
-      double *p = picture + y * j->n + x, sum = 0;
-      for (int64_t a = a0; a < a1; a++) {
-        double d = ((double)x - m) * j->cosine[a] - ((double)y - m) * j->sine[a] + middle;
-        if (!(d >= 0 && d < (double)j->detectors)) continue; /* NaN too */
-        int64_t i = (int64_t)d;
-        double f = d - (double)i, *at = sinogram + i * j->angles + a;
-        if (i == j->detectors - 1 && f > 0) continue;
-        bool next = f > 0;
-        if (j->kind == SMEAR) sum += (1 - f) * at[0] + (next ? f * at[j->angles] : 0);
-        else {
-          at[0] += (1 - f) * *p;
-          if (next) at[j->angles] += f * *p;
-        }
+    for (int64_t a = a0; a < a1; a++) {
+      double *p = picture + y * j->n, *line = lines + a * (j->detectors + AL_RADON_PAD);
+      double k = j->cosine[a], t = ((double)y - m) * j->sine[a];
+      int64_t x0 = 0, x1 = j->n;
+#define AT(x) (((double)(x)-m) * k - t + middle)
+#define INSIDE(x) (AT(x) >= 0 && AT(x) <= most)
+      while (x0 < x1 && !INSIDE(x0)) x0++;
+      while (x1 > x0 && !INSIDE(x1 - 1)) x1--;
+      if (j->kind == SMEAR) {
+        AL_SELECT(al_radon).smear(p, line, x0, x1, m, k, t, middle);
+        continue;
       }
-      if (j->kind == SMEAR) *p = sum;
+      for (int64_t x = x0; x < x1; x++) {
+        double d = AT(x);
+        int64_t i = (int64_t)d;
+        line[i] += (1 - (d - (double)i)) * p[x], line[i + 1] += (d - (double)i) * p[x];
+      }
     }
 }
 
 /* Task t is part t % PARTS (of the angles, or for SMEAR of the rows) of plane t / PARTS. */
 static void tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
-  int64_t pixels = j->n * j->n, samples = j->detectors * j->angles;
+  int64_t pixels = j->n * j->n, samples = (j->detectors + AL_RADON_PAD) * j->angles;
   for (int64_t t = begin; t < end; t++) {
     int64_t plane = t / PARTS, part = t % PARTS;
     int64_t a0 = j->angles * part / PARTS, a1 = j->angles * (part + 1) / PARTS;
@@ -95,6 +109,18 @@ static void tasks(int64_t begin, int64_t end, void *context) {
     default: smear(j, in, j->to + plane * samples, 0, j->n, a0, a1);
     }
   }
+}
+
+/* Copies sinograms (planes, detectors, angles) to lines, or back. */
+static void flip(const job *j, int64_t planes, double *sinogram, double *lines, bool to_lines) {
+  for (int64_t i = 0; i < planes * j->detectors; i++)
+    for (int64_t a = 0; a < j->angles; a++) {
+      int64_t plane = i / j->detectors, k = i % j->detectors;
+      double *s = sinogram + i * j->angles + a;
+      double *l = lines + (plane * j->angles + a) * (j->detectors + AL_RADON_PAD) + k;
+      if (to_lines) *l = *s;
+      else *s = *l;
+    }
 }
 
 static int project_forward(al_call *c) {
@@ -114,25 +140,30 @@ static int project_forward(al_call *c) {
   job j = {.kind = kind, .angles = angles->shape[0]};
   j.n = from_picture ? x->shape[last] : size;
   j.detectors = from_picture ? size : x->shape[last - 1];
+  if (j.detectors >= INT32_MAX) return al_fail("%lld detectors", (long long)j.detectors);
   if (kind < SMEAR && j.n != j.detectors) return al_fail("size %lld is wrong", (long long)size);
   int64_t planes = al_product(last - 1, x->shape);
   memcpy(shape, x->shape, sizeof shape);
   shape[last - 1] = size, shape[last] = from_picture ? j.angles : size;
   int64_t sums[] = {planes, PARTS, size * size}, two[] = {2, j.angles};
+  int64_t turned[] = {planes, j.angles, j.detectors + AL_RADON_PAD};
   al_tensor *in = al_dense(x, AL_FLOAT64), *turn = al_empty(AL_FLOAT64, 2, two), *parts;
-  al_tensor *y = al_zeros(AL_FLOAT64, x->ndim, shape);
-  parts = kind == SPREAD ? al_zeros(AL_FLOAT64, 3, sums) : y;
-  if (!in || !turn || !y || !parts) return -1;
+  al_tensor *y = al_zeros(AL_FLOAT64, x->ndim, shape), *lines = al_zeros(AL_FLOAT64, 3, turned);
+  parts = kind == SPREAD ? al_zeros(AL_FLOAT64, 3, sums) : from_picture ? lines : y;
+  if (!in || !turn || !y || !lines || !parts) return -1;
+  if (!from_picture) flip(&j, planes, al_data(in), al_data(lines), true);
   double *sine = al_data(turn);
   for (int64_t a = 0; a < j.angles; a++) {
     double degrees = al_get(angles, a * angles->stride[0]);
     sine[a] = sin(degrees * (M_PI / 180)), sine[j.angles + a] = cos(degrees * (M_PI / 180));
   }
-  j.sine = sine, j.cosine = sine + j.angles, j.from = al_data(in), j.to = al_data(parts);
+  j.sine = sine, j.cosine = sine + j.angles, j.from = al_data(from_picture ? in : lines),
+  j.to = al_data(parts);
   if (al_numel(y) && al_numel(in)) al_parallel(planes * PARTS, 1, tasks, &j);
   for (int64_t i = 0; kind == SPREAD && i < planes * PARTS; i++)
     for (int64_t k = 0; k < size * size; k++)
       ((double *)al_data(y))[i / PARTS * size * size + k] += j.to[i * size * size + k];
+  if (from_picture) flip(&j, planes, al_data(y), al_data(lines), false);
   return al_ret(c, al_dense(y, d));
 }
 static int project_grad(al_back *b) {
