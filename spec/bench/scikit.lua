@@ -16,7 +16,7 @@ local works = {
     return t.sinogram:iradon(t.angles), t.picture
   end },
   { "omp", 10000, "OMP, 10,000 signals of 512, 1,024 atoms, 10 nonzeros", function(t)
-    return t.atoms:omp(t.signals, 10), t.code
+    return t.signals:t():omp(t.atoms:t(), 10):t(), t.code
   end },
 }
 local folder = os.tmpname()

@@ -35,7 +35,19 @@ def omp():
         "code": orthogonal_mp_gram(atoms.T @ atoms, atoms.T @ signals, n_nonzero_coefs=10)}
 
 
-given, work = {"fbp": fbp, "omp": omp}[name]()
+def learn():
+    """size signals of 32 dims, three of 48 atoms each with noise: a dictionary of 48."""
+    from sklearn.decomposition import DictionaryLearning
+    atoms = random.randn(48, 32)
+    code = np.zeros((size, 48))
+    for row in code:
+        row[random.choice(48, 3, replace=False)] = random.randn(3)
+    signals = code @ atoms / np.linalg.norm(atoms, axis=1).mean() + 0.02 * random.randn(size, 32)
+    model = DictionaryLearning(48, alpha=0.1, max_iter=20, fit_algorithm="cd", transform_algorithm="omp", random_state=0)
+    return {"signals": signals}, lambda: {"atoms": model.fit(signals).components_}
+
+
+given, work = {"fbp": fbp, "omp": omp, "learn": learn}[name]()
 best = float("inf")
 for _ in range(rounds):
     began = time.perf_counter()

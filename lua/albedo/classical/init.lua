@@ -1,7 +1,9 @@
 --- al.classical: methods without networks, the baselines of the experiments; a file each.
 
 local classical = {}
-local parts = { copymove = true, pca = true, kmeans = true, logistic = true }
+local parts = {
+  copymove = true, pca = true, kmeans = true, logistic = true, sparse = true,
+}
 
 return setmetatable(classical, { __index = function(t, name)
   if not parts[name] then return nil end
