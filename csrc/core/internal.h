@@ -32,7 +32,7 @@ uint16_t al_to_bfloat(float f);
 /* Everything that belongs to the running thread. */
 typedef struct al_context {
   bool no_grad;
-  bool described; /* al_invoke has already put op and arguments into the message */
+  bool described; /* al_invoke has put op and arguments into the message */
   bool wrote;     /* the call at hand has overwritten a tensor: it must not be tried again */
   bool no_memory; /* the failure at hand is an allocation */
   uint8_t watch;  /* AL_WATCH_... */
@@ -49,6 +49,7 @@ extern _Thread_local al_context al_here __attribute__((tls_model("initial-exec")
 /* What failures need of a thread, made at its first one. */
 typedef struct al_text {
   char message[1024];             /* the last failure's sentence */
+  int plain, plain_size;          /* where in it the cause stands, without op and arguments */
   char ring[8][AL_MAX_DIMS * 21]; /* al_shape_text's results */
   unsigned turn;
 } al_text;

@@ -246,6 +246,8 @@ static int fail_at(const al_node *n) {
   strncpy(message, al_error(), sizeof message - 1);
   message[sizeof message - 1] = 0;
   al_fail("backward of %s: %.900s", n->op->name, message);
+  al_thread_text()->plain = 0;
+  al_thread_text()->plain_size = (int)strlen(al_message);
   al_here.described = true;
   al_here.culprit = n->seq;
   return -1;

@@ -70,13 +70,20 @@ void al_describe(const al_call *c, char *buffer, size_t size) {
 }
 
 /* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": put once, by the innermost op. */
+/* The op that the user called stands in the message: one made of others puts its own name and
+ * arguments where theirs were. */
 int al_describe_failure(const al_call *c) {
-  char message[sizeof al_message], arguments[512];
-  if (al_here.described) return -1;
-  snprintf(message, sizeof message, "%s", al_error());
+  al_text *t = al_thread_text();
+  char message[481], arguments[512];
+  if (al_here.described)
+    snprintf(message, sizeof message, "%.*s", t->plain_size, t->message + t->plain);
+  else
+    snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  snprintf(al_message, sizeof al_message, "%s: %.480s (%.480s)",
-           c->called ? c->called : c->op->name, message, arguments);
+  t->plain = snprintf(t->message, sizeof t->message, "%s: ", c->called ? c->called : c->op->name);
+  t->plain_size = (int)strlen(message);
+  snprintf(t->message + t->plain, sizeof t->message - (size_t)t->plain, "%s (%.480s)", message,
+           arguments);
   al_here.described = true;
   return -1;
 }
