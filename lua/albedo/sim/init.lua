@@ -3,7 +3,7 @@
 local sim = {}
 local parts = {
   copymove = "albedo.sim.copymove", forged = "albedo.sim.forged",
-  photographs = "albedo.sim.photographs",
+  photographs = "albedo.sim.photographs", electrode = "albedo.sim.electrode",
 }
 
 return setmetatable(sim, { __index = function(t, name)
