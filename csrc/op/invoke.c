@@ -77,10 +77,10 @@ int al_describe_failure(const al_call *c) {
   char message[481], arguments[512];
   if (al_here.described)
     snprintf(message, sizeof message, "%.*s", t->plain_size, t->message + t->plain);
-  else
-    snprintf(message, sizeof message, "%s", al_error());
+  else snprintf(message, sizeof message, "%s", al_error());
   al_describe(c, arguments, sizeof arguments);
-  t->plain = snprintf(t->message, sizeof t->message, "%s: ", c->called ? c->called : c->op->name);
+  t->plain =
+      snprintf(t->message, sizeof t->message, "%s: ", c->called ? c->called : c->op->name);
   t->plain_size = (int)strlen(message);
   snprintf(t->message + t->plain, sizeof t->message - (size_t)t->plain, "%s (%.480s)", message,
            arguments);
