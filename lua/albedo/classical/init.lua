@@ -3,6 +3,7 @@
 local classical = {}
 local parts = {
   copymove = true, pca = true, kmeans = true, logistic = true, sparse = true,
+  structure = true,
 }
 
 return setmetatable(classical, { __index = function(t, name)

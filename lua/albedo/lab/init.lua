@@ -382,4 +382,5 @@ function Run:report()
 end
 
 require "albedo.lab.fit"(lab, Run)
+require "albedo.lab.tiled"(lab)
 return lab
