@@ -59,6 +59,18 @@ describe("NIfTI", function()
         assert.same({ 3, 2, 0.5 }, about.spacing)
         assert.same({ { 0.5, 0, 0, 0 }, { 0, 2, 0, 0 }, { 0, 0, 3, 0 } }, about.affine)
       end
+      al.io.write_nifti(path, some("int64", 2, 12), { version = 2, spacing = { 0.1, 3 },
+        affine = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 }, { 9, 10, 11, 12.5 } } })
+      local x, about = al.io.nifti(path)
+      same(some("int64", 2, 12), x)
+      same(x, al.load(path))
+      assert.same({ 0.1, 3 }, about.spacing)
+      assert.equal(12.5, about.affine[3][4])
+      files.mutate(read(path), ending, al.io.nifti, 100)
+      al.io.write_nifti(path, al.ones(40000)) -- more than version 1 counts
+      assert.same({ 40000 }, al.load(path).shape)
+      refuses(function() al.io.write_nifti(path, al.ones(40000), { version = 1 }) end, "32767")
+      al.io.write_nifti(path, some("float64", 2, 3, 4))
       files.mutate(read(path), ending, al.io.nifti, 300)
       refuses(function() al.io.nifti(path, { max_bytes = 191 }) end, "191")
     end
@@ -68,6 +80,9 @@ describe("NIfTI", function()
   it("of nibabel is read, nibabel reads ours", function()
     local path = tmp ".nii"
     al.io.write_nifti(path, some("float32", 2, 3, 4), { spacing = { 3, 2, 0.5 } })
+    local second = tmp ".nii"
+    al.io.write_nifti(second, some("int32", 2, 12), { version = 2,
+      affine = { { 1, 2, 3, 4 }, { 5, 6, 7, 8 }, { 9, 10, 11, 12 } } })
     local names, prefix = files.python("nibabel, numpy", ([=[
 import sys, numpy as n, nibabel as b
 m = b.load('%s')
@@ -75,22 +90,36 @@ assert m.header.get_zooms() == (.5, 2, 3), m.header.get_zooms()
 assert (n.asarray(m.dataobj).T == n.arange(5, 121, 5).reshape(2, 3, 4)).all()
 assert (m.affine == n.diag([.5, 2, 3, 1])).all()
 g = n.random.default_rng(1)
-for kind in 'u1 i1 i2 u2 i4 u4 i8 f4 f8'.split():
-  for order in '<>':
+m = b.load('%s')
+assert (n.asarray(m.dataobj).T == n.arange(5, 121, 5).reshape(2, 12)).all()
+assert (m.affine[:3] == n.arange(1, 13).reshape(3, 4)).all() and m.header['sizeof_hdr'] == 540
+for kind in 'u1 i1 i2 u2 i4 u4 i8 u8 f4 f8 c8 c16'.split():
+  for order, make, head in [(o, m, h) for o in '<>' for m, h in
+    [(b.Nifti1Image, b.Nifti1Header), (b.Nifti2Image, b.Nifti2Header), (b.Nifti1Pair, b.Nifti1Header)]]:
     a = (g.standard_normal((5, 4, 3)) * 40).astype('f8')
     a = (n.abs(a) if kind[0] == 'u' else a).astype(order + kind)
-    m = b.Nifti1Image(a, n.eye(4), b.Nifti1Header(endianness=order), dtype=a.dtype)
-    name = '%%s%%d.nii' %% (kind, ord(order))
+    m = make(a, n.eye(4), head(endianness=order), dtype=a.dtype)
+    name = '%%s%%d%%s.%%s' %% (kind, ord(order), make.__name__, 'hdr' if make is b.Nifti1Pair else 'nii')
     m.header.set_slope_inter(1, 0)
     m.to_filename(sys.argv[1] + name)
-    wide = {'i1': 'i4', 'i2': 'i4', 'u2': 'i4', 'u4': 'i8'}.get(kind, kind)
+    wide = {'i1': 'i4', 'i2': 'i4', 'u2': 'i4', 'u4': 'i8', 'u8': 'i8'}.get(kind, kind)
     n.ascontiguousarray(a.T).astype('<' + wide).tofile(sys.argv[1] + name + '.raw')
     print(name)
-]=]):format(path))
+q = n.array([[0, -2, 0, 5], [1.5, 0, 0, 6], [0, 0, -3, 7], [0, 0, 0, 1.]])
+m = b.Nifti1Image(n.zeros((4, 3, 2), 'u1'), None)
+m.header.set_qform(q, 1)
+m.to_filename(sys.argv[1] + 'turned.nii')
+print('turned.nii')
+]=]):format(path, second))
     if not names then return pending "python3-nibabel is not installed" end
-    assert.equal(18, #names)
+    assert.equal(12 * 6 + 1, #names)
+    local turned = select(2, al.io.nifti(prefix .. table.remove(names))).affine
+    for i, row in ipairs { { 0, -2, 0, 5 }, { 1.5, 0, 0, 6 }, { 0, 0, -3, 7 } } do
+      for j = 1, 4 do assert.near(row[j], turned[i][j], 1e-5) end
+    end
     for _, name in ipairs(names) do
       assert.is_true(al.load(prefix .. name):bytes() == read(prefix .. name .. ".raw"), name)
+      os.remove(prefix .. name:gsub("hdr$", "img"))
     end
   end)
 

@@ -327,7 +327,8 @@ local function take(state, prefix)
 end
 
 -- What a file is, by its first bytes; nil: safetensors.
-local function kind_of(path)
+local function kind_of(path, limit)
+  limit = limit or 4000000000
   local file = io.open(path, "rb")
   local first = file and file:read(8) or ""
   if file then file:close() end
@@ -335,9 +336,13 @@ local function kind_of(path)
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
   if first:sub(1, 4) == "\128\2\138\10" then return "old" end
   if path:find "%.csv$" then return "csv" end
-  local odd = first:sub(1, 2) == "\31\139" or first:sub(1, 2) == "\0\0"
-    or first:sub(1, 4) == "\92\1\0\0" or first:sub(1, 8) == "[Phoenix"
-  return odd and require("albedo.io.volume").kind(path) or nil
+  local two, four = first:sub(1, 2), first:sub(1, 4)
+  if two ~= "\31\139" and two ~= "\0\0" and four ~= "\92\1\0\0" and four ~= "\28\2\0\0"
+    and first ~= "[Phoenix" then
+    return nil
+  end
+  local source = require("albedo.io.bytes").source(path, limit)
+  return require("albedo.io.volume").kind(source) or require("albedo.io.nifti").kind(source)
 end
 
 local function read_zip(path, o)
@@ -353,7 +358,7 @@ local READERS = {
   zip = read_zip,
   csv = function(path, o) return require("albedo.io.text").csv(path, o) end,
   idx = function(path, o) return require("albedo.io.volume").idx(path, o) end,
-  nifti = function(path, o) return (require("albedo.io.volume").nifti(path, o)) end,
+  nifti = function(path, o) return (require("albedo.io.nifti").nifti(path, o)) end,
   mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
   old = function(path)
     al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
@@ -372,7 +377,7 @@ end
 -- claim.
 local function read(path, opts)
   local o = options("io.read", opts, { max_bytes = 4000000000 })
-  return (READERS[kind_of(path)] or read_safetensors)(path, o)
+  return (READERS[kind_of(path, o.max_bytes)] or read_safetensors)(path, o)
 end
 
 --- Reads a safetensors file: name -> value; npy gives a tensor, npz name -> tensor, PyTorch's
@@ -433,7 +438,7 @@ end
 local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
 }
-for _, part in ipairs { "volume", "text" } do
+for _, part in ipairs { "volume", "nifti", "text" } do
   for name, f in pairs(require("albedo.io." .. part)) do
     if name ~= "kind" then io_part[name] = f end
   end

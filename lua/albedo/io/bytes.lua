@@ -1,6 +1,7 @@
 --- What the readers of al.io share: numbers in bytes, parts of files, checked sizes.
 
 local al = require "albedo"
+local optional = require "albedo.optional"
 
 local bytes = {}
 
@@ -72,6 +73,21 @@ bytes.SIZES = {
   U16 = 2, U32 = 4, U64 = 8,
 }
 
+--- the stored formats by dtypes' names, ours and those that become wider
+bytes.FORMATS = {
+  float64 = "F64", float32 = "F32", float16 = "F16", bfloat16 = "BF16", int64 = "I64",
+  int32 = "I32", int16 = "I16", int8 = "I8", uint64 = "U64", uint32 = "U32", uint16 = "U16",
+  uint8 = "U8", bool = "BOOL",
+}
+
+--- The bytes of x as a file holds them, big-endian when wanted: a tensor.
+function bytes.stored(x, big)
+  x = x:detach():contiguous()
+  if not big then return x end
+  return al.block_decode(al.from_bytes(x:bytes(), "uint8"), 0, bytes.FORMATS[x.dtype], x.shape,
+    { big = true })
+end
+
 --- Where stored bytes are, in a file or a tensor of bytes: source.size counts them.
 local Source = {}
 Source.__index = Source
@@ -85,6 +101,14 @@ end
 --- The source that is a tensor of bytes, made of the file of that name.
 function bytes.memory(path, data)
   return setmetatable({ path = path, data = data, size = data:numel() }, Source)
+end
+
+--- The source that is a file, inflated to at most `limit` bytes when it is a gzip file.
+function bytes.source(path, limit)
+  local size = bytes.size(path)
+  if bytes.read(path, 0, 2) ~= "\31\139" then return bytes.file(path, 0, size) end
+  return bytes.memory(path, optional.open("zlib").inflate_read(path, 0, size,
+    math.floor(limit), { gzip = true }))
 end
 
 --- n bytes from offset on as a string; fewer at the end.
@@ -108,6 +132,14 @@ function Source:tensor(offset, format, shape, big, what)
     return al.block_decode(self.data, math.floor(offset), format, shape, o)
   end
   return al.block_read(self.path, math.floor(self.start + offset), format, shape, o)
+end
+
+--- The same for a claim that comes from the file: at most `limit` bytes.
+function Source:array(offset, format, shape, big, limit)
+  if not bytes.product(shape, limit / bytes.SIZES[format]) then
+    bytes.fail(self.path, "claims more than max_bytes = %.0f", limit)
+  end
+  return self:tensor(offset, format, shape, big)
 end
 
 return bytes
