@@ -82,12 +82,14 @@ CORE_OBJ := $(CORE_SRC:csrc/%.c=$(K)/%.o) $(foreach i,$(ISA),$(KERNEL_SRC:csrc/%
 LUA_OBJ := $(LUA_SRC:csrc/%.c=$(B)/%.o)
 TESTS := $(if $(filter luajit,$(VARIANT)),,$(TEST_SRC:spec/c/%.c=$(B)/spec/%))
 
-# A plugin is csrc/plugin/NAME/*.c; the pkg-config names it needs stand in csrc/plugin/NAME/libs.
+# A plugin is csrc/plugin/NAME/*.c; what it needs stands in csrc/plugin/NAME/libs: pkg-config names, or -lNAME
+# of a library that pkg-config does not know.
 NATIVE := $(if $(filter release,$(VARIANT)),,$(B)/)lua/albedo/native
 PLUGINS := $(patsubst csrc/plugin/%/,%,$(sort $(dir $(wildcard csrc/plugin/*/*.c))))
 plugin_pkgs = $(shell cat csrc/plugin/$(1)/libs 2>/dev/null)
-HAVE := $(foreach p,$(PLUGINS),$(if $(call plugin_pkgs,$(p)),$(shell pkg-config --exists $(call plugin_pkgs,$(p)) \
-  2>/dev/null && echo $(p)),$(p)))
+plugin_has = $(if $(filter -l%,$(1)),printf '' | $(CC) -shared -xc - -xnone $(filter -l%,$(1)) -o /dev/null &&) \
+  $(if $(filter-out -l%,$(1)),pkg-config --exists $(filter-out -l%,$(1)),true)
+HAVE := $(foreach p,$(PLUGINS),$(shell { $(call plugin_has,$(call plugin_pkgs,$(p))); } 2>/dev/null && echo $(p)))
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
@@ -131,10 +133,10 @@ $(SO): $(CORE_OBJ) $(LUA_OBJ) $(B)/link.flags
 
 # Linked against albedo.so by its soname, which is loaded already when a plugin is opened.
 define plugin_rule
-$(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)): EXTRA = $(call pkg,--cflags $(call plugin_pkgs,$(1)))
+$(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)): EXTRA = $(call pkg,--cflags $(filter-out -l%,$(call plugin_pkgs,$(1))))
 $(NATIVE)/$(1).so: $(patsubst csrc/%.c,$(B)/%.o,$(wildcard csrc/plugin/$(1)/*.c)) | $(SO)
-	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed $(STRIP) -o $(B)/$$(@F).new $$(filter %.o,$$^) $(SO) \
-	  $$(SAN) $$(LDFLAGS) $(if $(call plugin_pkgs,$(1)),$(call pkg,--libs $(call plugin_pkgs,$(1)))) && mv -f $(B)/$$(@F).new $$@
+	$$(call say,LINK,$$@)mkdir -p $$(@D) && $$(CC) -shared -Wl,--as-needed -Wl,-z,noseparate-code $(STRIP) -o $(B)/$$(@F).new $$(filter %.o,$$^) $(SO) \
+	  $$(SAN) $$(LDFLAGS) $(filter -l%,$(call plugin_pkgs,$(1))) $(call pkg,--libs $(filter-out -l%,$(call plugin_pkgs,$(1)))) && mv -f $(B)/$$(@F).new $$@
 endef
 $(foreach p,$(HAVE),$(eval $(call plugin_rule,$(p))))
 

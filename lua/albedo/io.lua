@@ -336,6 +336,7 @@ local function kind_of(path, limit)
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
   if first:sub(1, 4) == "\128\2\138\10" then return "old" end
   if path:find "%.csv$" then return "csv" end
+  if path:find "%.se?gy$" then return "segy" end
   local two, four = first:sub(1, 2), first:sub(1, 4)
   if two ~= "\31\139" and two ~= "\0\0" and four ~= "\92\1\0\0" and four ~= "\28\2\0\0"
     and first ~= "[Phoenix" then
@@ -359,6 +360,7 @@ local READERS = {
   csv = function(path, o) return require("albedo.io.text").csv(path, o) end,
   idx = function(path, o) return require("albedo.io.volume").idx(path, o) end,
   nifti = function(path, o) return (require("albedo.io.nifti").nifti(path, o)) end,
+  segy = function(path, o) return (require("albedo.io.segy").segy(path, o)) end,
   mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
   old = function(path)
     al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
@@ -438,7 +440,7 @@ end
 local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
 }
-for _, part in ipairs { "volume", "nifti", "text" } do
+for _, part in ipairs { "volume", "nifti", "segy", "text" } do
   for name, f in pairs(require("albedo.io." .. part)) do
     if name ~= "kind" then io_part[name] = f end
   end

@@ -6,6 +6,7 @@ local al = require "albedo"
 -- What each brings, and the Debian packages it is built with.
 local NEEDS = {
   image = { "PNG and JPEG", "libpng-dev libjpeg62-turbo-dev libstb-dev" },
+  segy = { "SEG-Y", "libsegyio-dev" },
   tiff = { "TIFF", "libtiff-dev" },
   zlib = { "compressed files", "zlib1g-dev" },
 }

@@ -1,5 +1,5 @@
---- NIfTI volumes (https://nifti.nimh.nih.gov), versions 1 and 2, in either order of bytes; may be
--- compressed by gzip. al.io has the functions.
+--- NIfTI volumes (https://nifti.nimh.nih.gov), versions 1 and 2, in either order of bytes; may
+-- be compressed by gzip. al.io has the functions.
 
 local al = require "albedo"
 local bytes = require "albedo.io.bytes"
@@ -39,7 +39,8 @@ local function head_of(source)
   if not fields or #head < fields.least then return nil end
   local big = bytes.le(head, 1, 4) ~= fields.least
   if big and bytes.be(head, 1, 4) ~= fields.least then return nil end
-  local raw, h = al.from_bytes(head, "uint8"), { big = big, pair = found[2], least = fields.least }
+  local raw = al.from_bytes(head, "uint8")
+  local h = { big = big, pair = found[2], least = fields.least }
   for name, field in pairs(fields) do
     if type(field) == "table" then
       h[name] = al.block_decode(raw, field[1], field[2], { field[3] }, { big = big }):totable()
