@@ -93,7 +93,7 @@ HAVE := $(foreach p,$(PLUGINS),$(shell { $(call plugin_has,$(call plugin_pkgs,$(
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit asan tsan bench check-peer \
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench check-peer \
   check-portable check-instructions copymove repl install uninstall clean size help FORCE
 .SECONDARY:
 
@@ -165,6 +165,9 @@ run-tests:
 check-peer: setup         ## random cases of every op against PyTorch (ARGS='--op NAME --seed N --scale F')
 	@.ci/setup compare
 	@+$(again) build && LUA='$(LUA)' spec/peer/run '$(OUT)' $(ARGS)
+
+soak: setup               ## kill -9 at random instants of a training, taken up each time (ARGS=20: kills)
+	@+$(again) build && $(LUA) spec/soak/run.lua $(ARGS)
 
 lint:                     ## luacheck, clang-format, layers look down only, LuaJIT parses lua/
 	@.ci/setup lint && .ci/lint

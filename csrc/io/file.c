@@ -126,6 +126,17 @@ static int finish(int fd, const char *path, int bad, bool sync) {
   return bad;
 }
 
+/* A rename outlives a power failure once its directory is synced; where the file system cannot,
+ * it is not our failure. */
+static void sync_folder(char *target) {
+  char *slash = strrchr(target, '/');
+  if (slash) slash[slash == target] = 0;
+  int fd = open(slash ? target : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)fsync(fd);
+  close(fd);
+}
+
 int al_file_write(const char *path, const al_part *parts, int n) {
   char target[PATH_MAX], temporary[PATH_MAX + 16];
   struct stat st;
@@ -152,5 +163,6 @@ int al_file_write(const char *path, const al_part *parts, int n) {
   bad = finish(fd, path, bad, true);
   if (!bad && rename(temporary, target)) bad = fail_errno("write", path);
   if (bad) unlink(temporary);
+  if (!bad) sync_folder(target);
   return bad;
 }

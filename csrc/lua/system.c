@@ -1,13 +1,16 @@
-/* system.c: memory, threads, seeds, the registry as data, plugins. */
+/* system.c: memory, threads, seeds, the registry as data, plugins, signals. */
 #define _GNU_SOURCE
 #include "../core/isa.h"
 #include "../op/linear.h"
 #include "binding.h"
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static void put(lua_State *L, const char *name, int64_t v) {
   lua_pushinteger(L, v);
@@ -223,6 +226,39 @@ static int wall_clock(lua_State *L) {
   return lua_pushnumber(L, (double)t.tv_sec + 1e-9 * (double)t.tv_nsec), 1;
 }
 
+/* ---- what a training needs of the system ---- */
+static volatile sig_atomic_t signals_seen;
+static void note_signal(int s) { (void)s, signals_seen = 1; }
+
+/* interrupts([on]) -> whether SIGINT or SIGTERM came since they were caught. true: from now on
+ * the first of each is only noted, the next ends the process; false: as it was before. */
+static int interrupts(lua_State *L) {
+  static const int which[] = {SIGINT, SIGTERM};
+  static struct sigaction former[2];
+  static bool on;
+  bool keep = lua_isnoneornil(L, 1) || lua_toboolean(L, 1) == on;
+  lua_pushboolean(L, signals_seen != 0);
+  if (keep) return 1;
+  on = !on;
+  signals_seen = 0;
+  struct sigaction note = {.sa_handler = note_signal,
+                           .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+  sigemptyset(&note.sa_mask);
+  for (int i = 0; i < 2; i++)
+    if (on) sigaction(which[i], &note, &former[i]);
+    else sigaction(which[i], &former[i], NULL);
+  return 1;
+}
+
+/* sync(path) -> true once a file's, or a folder's names', changes are on the disk, else false
+ */
+static int sync_path(lua_State *L) {
+  int fd = open(luaL_checkstring(L, 1), O_RDONLY | O_CLOEXEC);
+  lua_pushboolean(L, fd >= 0 && !fsync(fd));
+  if (fd >= 0) close(fd);
+  return 1;
+}
+
 /* set_hook(name, value): "call" = the function modules are called through, "path" = module ->
  * dotted path */
 static int set_hook(lua_State *L) {
@@ -233,7 +269,9 @@ static int set_hook(lua_State *L) {
 }
 
 /* raise(message): an error at the script's line */
-static int raise(lua_State *L) { return al_raise(L, STATE(L), "%s", luaL_checkstring(L, 1)); }
+static int raise_message(lua_State *L) {
+  return al_raise(L, STATE(L), "%s", luaL_checkstring(L, 1));
+}
 
 void al_open_system(lua_State *L, int state_index) {
   static const luaL_Reg functions[] = {{"memory", memory},
@@ -249,9 +287,11 @@ void al_open_system(lua_State *L, int state_index) {
                                        {"plugin", plugin},
                                        {"system", system_info},
                                        {"set_hook", set_hook},
-                                       {"raise", raise},
+                                       {"raise", raise_message},
                                        {"clock", wall_clock},
                                        {"winograd", winograd},
+                                       {"interrupts", interrupts},
+                                       {"sync", sync_path},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);

@@ -33,7 +33,10 @@ local al = {}
 package.loaded["albedo"] = al
 
 -- not for scripts: what the parts in Lua are made of
-local inner = { graph_now = true, set_hook = true, system = true, workers_open = true }
+local inner = {
+  graph_now = true, set_hook = true, system = true, workers_open = true, interrupts = true,
+  sync = true,
+}
 for name, f in pairs(native) do
   if type(f) == "function" and not inner[name] and not name:find "^fn_"
     and not name:find "^watch" then
@@ -132,7 +135,7 @@ local homes = {
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
   check = "watch", profile = "watch", summary = "nn.summary", gradcam = "gradcam",
-  ffi = "ffi",
+  ffi = "ffi", fit = "fit",
 }
 
 setmetatable(al, {

@@ -437,8 +437,15 @@ local function exists(path)
   return file ~= nil
 end
 
+--- Makes a folder, and those around it, where they are missing.
+local function make_folder(path)
+  local done = os.execute("mkdir -p -- '" .. path:gsub("'", "'\\''") .. "'")
+  if done ~= true and done ~= 0 then error("the folder " .. path .. " cannot be made", 0) end
+end
+
 local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
+  make_folder = make_folder,
 }
 for _, part in ipairs { "volume", "nifti", "segy", "text" } do
   for name, f in pairs(require("albedo.io." .. part)) do

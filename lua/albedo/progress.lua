@@ -40,7 +40,7 @@ end
 
 local function text(self, now)
   local elapsed = math.max(now - self.start, 1e-9)
-  local rate = self.count / elapsed
+  local rate = (self.count - self.from) / elapsed
   local parts = { self.label ~= "" and self.label .. " " or "" }
   if self.total then
     local share = math.min(self.count / self.total, 1)
@@ -99,16 +99,17 @@ function Bar:done()
   draw(self, clock())
 end
 
---- al.progress { total = steps or nil, label = "train", out = io.stderr, terminal = true or
--- false to override }
+--- al.progress { total = steps or nil, from = steps done before (0), label = "train", out =
+-- io.stderr, terminal = true or false to override }
 return function(opts)
-  local o = options("progress", opts, { label = "" }, { "total", "out", "terminal" })
+  local o = options("progress", opts, { label = "", from = 0 }, { "total", "out", "terminal" })
   local now = clock()
   local on_terminal = o.terminal
   if on_terminal == nil then on_terminal = not o.out and is_terminal() end
   return setmetatable({
     total = o.total, label = o.label, out = o.out or io.stderr, terminal = on_terminal,
-    count = 0, start = now, due = on_terminal and now or now + 1, values = {}, names = {},
+    count = o.from, from = o.from, start = now,
+    due = on_terminal and now or now + 1, values = {}, names = {},
     finished = false,
   }, Bar)
 end

@@ -43,6 +43,7 @@ end
 local Run = {}
 Run.__index = Run
 function Run:__close() -- called by the generic for
+  if self.mark then self.mark.over = true end
   if self.scope then
     local scope = self.scope
     self.scope = nil
@@ -94,6 +95,12 @@ local function receive(loader, run)
   return (table.unpack or unpack)(values, 1, n)
 end
 
+-- Counts what is given; past the last batch the epoch is over.
+local function given(run, first, ...)
+  if first == nil then run.mark.over = true else run.mark.given = run.mark.given + 1 end
+  return first, ...
+end
+
 local function next_batch(loader, run)
   if run == nil then
     error("a loader in a variable starts an epoch when called: `for x, y in loader() do`", 2)
@@ -103,15 +110,17 @@ local function next_batch(loader, run)
     run.scope = nil
   end
   if not run.order then
-    run.order, run.at, run.epoch = order_of(loader, loader.epoch), 0, loader.epoch
-    loader.epoch = loader.epoch + 1
+    run.order, run.epoch = order_of(loader, loader.epoch), loader.epoch
+    run.at = math.min(loader.skip * loader.batch, #run.order)
+    run.mark = { epoch = run.epoch, given = loader.skip }
+    loader.epoch, loader.skip, loader.mark = loader.epoch + 1, 0, run.mark
     if loader.workers > 0 then run.pool = open_pool(loader) end
   end
-  if run.pool then return receive(loader, run) end
+  if run.pool then return given(run, receive(loader, run)) end
   local indices = cut(loader, run)
-  if not indices then return nil end
+  if not indices then return given(run, nil) end
   run.scope = al.scope()
-  return read(loader, run.epoch, indices)
+  return given(run, read(loader, run.epoch, indices))
 end
 
 -- Called with no argument by the user: a new epoch. Called by the generic for: the next batch.
@@ -127,13 +136,18 @@ function Loader:__len()
   return self.drop_last and math.floor(n) or math.ceil(n)
 end
 
---- For a checkpoint: the epoch to come; orders follow from (seed, epoch).
+--- For a checkpoint: the epoch, and the batches of it that were given; orders follow from
+-- (seed, epoch). After load_state_dict the next epoch is what is left of that one.
 function Loader:state_dict()
-  return { epoch = self.epoch, seed = self.seed }
+  local mark = self.mark -- of the last epoch begun
+  if mark and not mark.over then
+    return { epoch = mark.epoch, given = mark.given, seed = self.seed }
+  end
+  return { epoch = self.epoch, given = self.skip, seed = self.seed }
 end
 
 function Loader:load_state_dict(dict)
-  self.epoch, self.seed = dict.epoch, dict.seed
+  self.epoch, self.seed, self.skip, self.mark = dict.epoch, dict.seed, dict.given or 0, nil
 end
 
 --- Options: batch = 1; shuffle = false; drop_last = false (a last, smaller batch is given);
@@ -165,7 +179,7 @@ return function(set, opts)
   local self = setmetatable({
     set = set, batch = o.batch, shuffle = o.shuffle, drop_last = o.drop_last,
     collate = o.collate, sampler = o.sampler,
-    seed = o.seed or 0, epoch = 1, workers = o.workers,
+    seed = o.seed or 0, epoch = 1, skip = 0, workers = o.workers,
   }, Loader)
   return self()
 end

@@ -33,8 +33,6 @@ local lab = {}
 
 local clock = al.native.clock or os.time
 
-local function shell(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
-
 local exists = al.io.exists
 
 local function make_folder(name, out)
@@ -48,8 +46,7 @@ local function make_folder(name, out)
       dir = ("%s-%d"):format(base, n)
     end
   end
-  local done = os.execute("mkdir -p -- " .. shell(dir))
-  if done ~= true and done ~= 0 then error("the run folder " .. dir .. " cannot be made", 0) end
+  al.io.make_folder(dir)
   return dir
 end
 
@@ -81,7 +78,7 @@ function lab.start(name, own, args)
   local self = setmetatable({
     name = name, title = title, about = about, options = chosen, began = clock(),
     dir = make_folder(name, chosen.out), parts = {}, tables = {}, claim_list = {},
-    score_of = {}, arm_order = {}, seed_list = {}, stems = {},
+    score_of = {}, arm_order = {}, seed_list = {}, stems = {}, trainings = {},
   }, Run)
   for key, value in pairs(chosen) do
     if Run[key] == nil and rawget(self, key) == nil then self[key] = value end

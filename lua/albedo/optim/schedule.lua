@@ -158,7 +158,7 @@ function schedule.cyclic(optimizer, opts)
   end)
 end
 
-local Plateau = setmetatable({}, { __index = Schedule })
+local Plateau = setmetatable({ watches = true }, { __index = Schedule })
 Plateau.__index = Plateau
 
 --- To be called with each new value of what is watched, as after an epoch: schedule:step(loss).
