@@ -38,3 +38,19 @@ describe("lab.tiled", function()
     assert.has_error(function() short:close() end)
   end)
 end)
+
+describe("lab.patches", function()
+  it("keeps x and y together, and takes from each list in turn", function()
+    al.seed(3)
+    local x = al.arange(1000):to("float32"):reshape(10, 10, 10)
+    local first, second = { x = x, y = x:to "int64" }, { x = -x, y = x:to "int64" + 5000 }
+    local batch = al.lab.patches({ { first }, { second } }, { size = 4, batch = 3 })
+    for _ = 1, 5 do
+      local xs, ys = batch()
+      assert.same({ 3, 1, 4, 4, 4 }, xs.shape)
+      assert.same({ 3, 4, 4, 4 }, ys.shape)
+      assert.is_true(xs[1][1]:eq(ys[1]):all():item() and xs[3][1]:eq(ys[3]):all():item())
+      assert.is_true((-xs[2][1] + 5000):eq(ys[2]):all():item())
+    end
+  end)
+end)

@@ -158,3 +158,13 @@ describe("progress", function()
     assert.is_nil(quiet.text:find("\r", 1, true))
   end)
 end)
+
+describe("spearman", function()
+  it("is the correlation of ranks, ties at their mean", function()
+    assert.near(1, al.metrics.spearman({ 1, 5, 9 }, { 2, 3, 100 }), 1e-12)
+    assert.near(-1, al.metrics.spearman({ 1, 5, 9 }, { 4, 3, 1 }), 1e-12)
+    assert.near(0.9486832980505138, al.metrics.spearman({ 1, 2, 2, 3 }, { 1, 2, 3, 4 }), 1e-12) -- SciPy
+    local flat = al.metrics.spearman({ 1, 1, 1 }, { 1, 2, 3 })
+    assert.is_true(flat ~= flat)
+  end)
+end)

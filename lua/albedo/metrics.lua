@@ -323,6 +323,33 @@ local function student_quantile(level, df)
   return high
 end
 
+-- Ranks from 1, ties at their mean.
+local function ranks(values)
+  local order, rank = {}, {}
+  for i = 1, #values do order[i] = i end
+  table.sort(order, function(i, j) return values[i] < values[j] end)
+  local from = 1
+  while from <= #order do
+    local to = from
+    while to < #order and values[order[to + 1]] == values[order[from]] do to = to + 1 end
+    for k = from, to do rank[order[k]] = (from + to) / 2 end
+    from = to + 1
+  end
+  return rank
+end
+
+--- Spearman's rank correlation of two lists or tensors of one length; NaN when one is constant.
+function metrics.spearman(a, b)
+  a, b = pair("spearman", "a", a, "b", b)
+  local x, y = ranks(a), ranks(b)
+  local middle, xy, xx, yy = (#x + 1) / 2, 0, 0, 0
+  for i = 1, #x do
+    local u, v = x[i] - middle, y[i] - middle
+    xy, xx, yy = xy + u * v, xx + u * u, yy + v * v
+  end
+  return xy / math.sqrt(xx * yy)
+end
+
 --- a against b measured on the same seeds or folds: { mean, std, n, interval = { low, high } }
 -- of a - b, the interval Student's at `level` (0.95). One pair alone has no interval.
 function metrics.paired(a, b, level)

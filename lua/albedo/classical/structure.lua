@@ -116,6 +116,37 @@ function structure.tortuosity(mask, given)
   end)
 end
 
+--- How a segmentation compares with the truth, phases being names of the labels 1 .. k: { dice,
+-- iou (means over the phases), dice_NAME (2 |a and b| / (|a| + |b|), F1 of the counts),
+-- surface_error_NAME (relative), fraction_error (the largest of a phase's share of the volume),
+-- connected_error (of the share of label 1 that spans the volume), tortuosity_ratio (of label
+-- 1; nil where nothing spans it) }.
+function structure.compare(found, truth, phases)
+  local n = #phases
+  local counts = al.metrics.confusion(found:reshape(-1), truth:reshape(-1), n)
+  local here, there = structure.fractions(found, n), structure.fractions(truth, n)
+  local f = { dice = 0, iou = 0, fraction_error = 0 }
+  for k, name in ipairs(phases) do
+    local d = counts:class(k).f1
+    f["dice_" .. name], f.dice, f.iou = d, f.dice + d / n, f.iou + d / (2 - d) / n
+    f.fraction_error = math.max(f.fraction_error, math.abs(here[k] - there[k]))
+    local a, b = structure.surface(found:eq(k)), structure.surface(truth:eq(k))
+    f["surface_error_" .. name] = math.abs(a - b) / b
+  end
+  f.connected_error = math.abs(structure.connectivity(found:eq(1)).share
+    - structure.connectivity(truth:eq(1)).share)
+  local a, b = structure.tortuosity(found:eq(1)), structure.tortuosity(truth:eq(1))
+  f.tortuosity_ratio = a < math.huge and b < math.huge and a / b or nil
+  return f
+end
+
+--- A slice of labels (h x w) in colours, { r, g, b } a label: 3 x h x w.
+function structure.paint(labels, colours)
+  local h, w = labels:size(1), labels:size(2)
+  return al.tensor(colours):index_select(1, labels:reshape(-1):to "int64"):reshape(h, w, 3)
+    :permute(3, 1, 2)
+end
+
 --- A picture of a volume seen from above a corner, label 1 clear: 3 x size x size, floats in
 -- [0, 1]. colours: { r, g, b } for each label. Options: size = 192.
 function structure.render(labels, colours, given)
