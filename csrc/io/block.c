@@ -179,3 +179,36 @@ AL_OP(bytes_write, .sig = "path:str xs:T* -> T",
              "not at all. Returns their number.",
       .forward = bytes_write, .flags = AL_F_NODIFF | AL_F_HALF,
       .sample = "{'/dev/null', {ints(1,9,2,3), ints(1,9,4)}}");
+
+/* PackBits (TIFF 6.0, section 9; DICOM part 5, annex G.3): a count k < 128 stands before k + 1
+ * bytes as they are, k > 128 before one that comes 257 - k times; 128 says nothing. */
+static int unpack_bits(al_call *c) {
+  al_tensor *x = c->a[0].t;
+  int64_t n = c->a[1].i, at = 0, to = 0, have = al_numel(x);
+  if (x->dtype != AL_UINT8 || x->ndim != 1)
+    return al_fail("bytes is %s %s, wants one dim of uint8", al_shape_text(x->ndim, x->shape),
+                   al_dtype_name(x->dtype));
+  if (n < 0 || n > 128 * have)
+    return al_fail("%lld bytes cannot make %lld", (long long)have, (long long)n);
+  x = al_dense(x, AL_UINT8);
+  al_tensor *y = x ? al_empty(AL_UINT8, 1, &n) : NULL;
+  if (!y) return -1;
+  const uint8_t *p = al_data(x);
+  uint8_t *q = al_data(y);
+  while (to < n && at < have) {
+    int64_t k = p[at++], run = k > 128 ? 257 - k : k + 1;
+    if (k == 128) continue;
+    if (at + (k > 128 ? 1 : run) > have) break;
+    int64_t put = run < n - to ? run : n - to; /* a last run may be longer */
+    if (k > 128) memset(q + to, p[at], (size_t)put);
+    else memcpy(q + to, p + at, (size_t)put);
+    at += k > 128 ? 1 : run;
+    to += put;
+  }
+  if (to < n) return al_fail("%lld bytes come out, not %lld", (long long)to, (long long)n);
+  return al_ret(c, y);
+}
+AL_OP(unpack_bits, .sig = "bytes:T n:int -> T",
+      .doc = "The n bytes (uint8) that bytes make, packed by PackBits as in TIFF and DICOM.",
+      .forward = unpack_bits, .flags = AL_F_NODIFF,
+      .sample = "{t({2, 7, 8, 9, 254, 5}, {dtype='uint8'}), 6}");

@@ -331,7 +331,9 @@ local function kind_of(path, limit)
   limit = limit or 4000000000
   local file = io.open(path, "rb")
   local first = file and file:read(8) or ""
+  local medical = file and file:seek("set", 128) and file:read(4) == "DICM"
   if file then file:close() end
+  if medical then return "dicom" end
   if first:sub(1, 6) == "\147NUMPY" then return "npy" end
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
   if first:sub(1, 4) == "\128\2\138\10" then return "old" end
@@ -360,6 +362,7 @@ local READERS = {
   csv = function(path, o) return require("albedo.io.text").csv(path, o) end,
   idx = function(path, o) return require("albedo.io.volume").idx(path, o) end,
   nifti = function(path, o) return (require("albedo.io.nifti").nifti(path, o)) end,
+  dicom = function(path, o) return (require("albedo.io.dicom").dicom(path, o)) end,
   segy = function(path, o) return (require("albedo.io.segy").segy(path, o)) end,
   mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
   old = function(path)
@@ -447,7 +450,7 @@ local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
   make_folder = make_folder,
 }
-for _, part in ipairs { "volume", "nifti", "segy", "text" } do
+for _, part in ipairs { "volume", "nifti", "segy", "dicom", "text" } do
   for name, f in pairs(require("albedo.io." .. part)) do
     if name ~= "kind" then io_part[name] = f end
   end
