@@ -210,9 +210,10 @@ copymove:                 ## set up, build, run copy-move forgery detection (ARG
 	@+$(again) build
 	@$(LUA) experiments/copymove.lua $(ARGS)
 
-repl: setup               ## an interactive Lua with `al` loaded
+repl: setup               ## an interactive Lua with `al` loaded, completion and saved history
+	@.ci/setup repl
 	@+$(again) build
-	@$(LUA) -i -l al=albedo
+	@$(LUA) -l albedo -e 'require "albedo.repl"()'
 
 install: build            ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(SO) $(DESTDIR)$(LUA_LIBDIR)/albedo.so

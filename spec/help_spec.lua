@@ -29,7 +29,7 @@ describe("al.help", function()
     end
     assert.is_truthy(help.text("nn.Linear"):find("y = x w^T", 1, true))
     for name, class in pairs(al.nn) do
-      if type(class) == "table" and class.classname then
+      if type(class) == "table" and rawget(class, "classname") then
         assert.is_true(#help.text("nn." .. name) > 10, name)
       end
     end
@@ -43,6 +43,72 @@ describe("al.help", function()
     assert.is_truthy(help.text("rows"):find("first dim", 1, true))
     assert.error_matches(function() help.text("nn.Nothing") end, "nothing is known")
     assert.error_matches(function() help.text("no.such.path") end, "nothing is known")
+  end)
+end)
+
+describe("al.help on a function, class, part, method", function()
+  it("says where its source is: a file and a line that holds its name", function()
+    local catalog = require "albedo.catalog"
+    for _, entry in ipairs(catalog.names()) do
+      local file, line = catalog.source(entry.path)
+      if entry.kind == "op" then assert.is_string(file, entry.path) end
+      if file then
+        local lines = {}
+        for l in io.lines(file) do lines[#lines + 1] = l end
+        assert.is_true(line >= 1 and line <= #lines, entry.path)
+        if entry.kind == "op" and file ~= "csrc/op/fourier.c" then
+          local text = lines[line] .. (lines[line + 1] or "")
+          assert.is_truthy(text:find("%f[%w_]" .. entry.path .. "%f[^%w_]"), entry.path .. ": " .. text)
+        end
+      end
+    end
+    assert.is_truthy(help.text("conv2d"):find("Source: csrc/op/conv.c:%d+"))
+    assert.is_truthy(help.text("nn.Linear"):find("Source: lua/albedo/nn/linear.lua:%d+"))
+  end)
+
+  it("gives an example that runs, with the shapes of its results", function()
+    local n = 0
+    for name in pairs(help.ops) do
+      local op = require "albedo.catalog".ops()[name]
+      if op then
+        local call, shapes = help.example(name, op)
+        if call then
+          n = n + 1
+          assert.is_truthy(call:find("^al%." .. name .. "%("), call)
+          assert.is_truthy(shapes:find("%l+%d*$"), call)
+        else
+          assert.is_true(op.sample == nil or op.sample == "", name .. " has a sample that does not run")
+        end
+      end
+    end
+    assert.is_true(n > 230, n)
+    assert.is_truthy(help.text("conv2d"):find("{ pad = 1 })  --> 2x4x5x5 float32", 1, true))
+  end)
+
+  it("takes values, prefixes and parts", function()
+    local said = {}
+    local former = print
+    _G.print = function(v) said[#said + 1] = v end
+    help.help(al.relu) help.help(al.nn.Linear) help.help(al.nn) help.help() help.help(al.nn.Linear(2, 3))
+    help.help "al.conv2d" help.help "t:rows" help.apropos "pool"
+    _G.print = former
+    assert.is_truthy(said[1]:find "^relu%(x%)")
+    assert.is_truthy(said[2]:find "^nn.Linear%(inputs, outputs, opts%)")
+    assert.is_truthy(said[3]:find("al.nn holds:.*MaxPool2d"))
+    assert.is_truthy(said[4]:find("al.apropos", 1, true))
+    assert.equal(said[2], said[5])
+    assert.is_truthy(said[6]:find "^conv2d%(")
+    assert.is_truthy(said[7]:find "first dim")
+    assert.is_truthy(said[8]:find "nn.MaxPool2d" and said[8]:find "max_pool" and said[8]:find "in the text")
+  end)
+
+  it("leaves no public name without a word", function()
+    local catalog, silent = require "albedo.catalog", {}
+    for _, entry in ipairs(catalog.names()) do
+      local text = entry.op and entry.op.doc or catalog.comment(entry.path) or ""
+      if not text:find "%w" then silent[#silent + 1] = entry.path end
+    end
+    assert.same({}, silent)
   end)
 end)
 

@@ -1,132 +1,10 @@
--- What is known of ops and functions, for the REPL: al.help "conv2d", al.help "nn.Linear",
--- al.apropos "pool", al.ops. Ops are described in the registry, what is written in Lua by the
--- comment above it.
+--- What is known of ops, functions and classes, for the REPL: al.help "conv2d",
+-- al.help "nn.Linear", al.help(al.nn), al.apropos "pool", al.ops.
 local al = require "albedo"
+local catalog = require "albedo.catalog"
+local sampled = require "albedo.sampled"
 
 local help = {}
-
--- Functions that are C's and no ops.
-local native = {
-  tensor = "tensor(value, {dtype = \"float32\", requires_grad = false}): from a number, a "
-    .. "regular nest of tables,\nor a copy of a tensor. Booleans give bool.",
-  from_bytes = "from_bytes(string, dtype, [shape]): the tensor t:bytes() was made from.",
-  is_tensor = "is_tensor(v): whether v is a tensor.",
-  alive = "alive(t): false once its scope released t.",
-  grad = "grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused, "
-    .. "partial}): gradients of the outputs' sum (times grad_outputs) by each input; a list "
-    .. "for a list.\nNo .grad is touched. create_graph: they can be differentiated again. "
-    .. "allow_unused: nil for an input\nthat has no part; else an error. partial: computed "
-    .. "inputs count as independent of the others.",
-  backward = "t:backward([gradient], {retain_graph, create_graph}): adds to the .grad of every "
-    .. "leaf t depends on.\nWithout a gradient t must have one element.",
-  grad_enabled = "grad_enabled([on]): whether calls are recorded; sets it, and returns what it "
-    .. "was.",
-  keep = "keep(...): tensors, or tables of them, outlive the innermost scope they are in.",
-  hold = "hold(...): tensors, or tables of them, leave all scopes.",
-  memory = "memory(): {live, cached, peak, limit, resident (bytes), blocks, by_op}; by_op as "
-    .. "al.profile saw it.",
-  memory_limit = "memory_limit([bytes]): how much may be made before unreachable tensors are "
-    .. "collected; returns what it was.",
-  memory_trim = "memory_trim(): gives memory that waits for reuse back to the system.",
-  memory_reset_peak = "memory_reset_peak(): the peak starts from what lives now.",
-  threads = "threads([n]): how many threads ops use; sets it.",
-  winograd = "winograd([on]): whether 3x3 convolutions of float32 may use Winograd's algorithm;"
-    .. " sets it.",
-  seed = "seed(n): where the default random stream starts.",
-  generator = "generator(seed): a random stream of its own, for ops' option generator.",
-  rng_state = "rng_state([state]): where the default stream is; sets it. generator:state "
-    .. "likewise.",
-  plugin = "plugin(name): the functions of albedo/native/NAME.so.",
-  clock = "clock(): seconds by the wall.",
-  scope_open = "scope_open(): a scope, as scope() opens it.",
-  raise = "raise(message): an error at the script's line.",
-  registry = "registry(): what is known of the ops, a table each.",
-  fault_after = "fault_after(n, [count]): the n-th allocation from now fails, and those after "
-    .. "it up to count; 0: none.\nFor tests.",
-}
-
--- The comment above line `at` of a Lua file, past at most three lines on `name`; its first line
--- begins with three dashes.
-local function comment_above(source, at, name, nearest)
-  local file = source:sub(1, 1) == "@" and io.open(source:sub(2))
-  if not file then return nil end
-  local lines = {}
-  for l in file:lines() do
-    lines[#lines + 1] = l
-    if #lines == at then break end
-  end
-  file:close()
-  local last, first = at - 1, nil
-  while last >= math.max(1, at - 4) and not lines[last]:find("^%-%-")
-    and lines[last]:find(name, 1, true) do
-    last = last - 1
-  end
-  for k = last, 1, -1 do -- the topmost line with three dashes of the block
-    if not lines[k]:find("^%-%-") then break end
-    if lines[k]:find("^%-%-%-") then first = k end
-  end
-  if not first and nearest then -- a class made by a function for many: the next comment up
-    last = at - 1
-    while last > 0 and not lines[last]:find("^%s*%-%-") do
-      if lines[last]:find("^end") then return nil end
-      last = last - 1
-    end
-    first = last
-    while first > 1 and lines[first - 1]:find("^%s*%-%-") do first = first - 1 end
-  end
-  local text = {}
-  for k = first or last + 1, last do text[#text + 1] = lines[k]:gsub("^%s*%-+ ?", "") end
-  return #text > 0 and table.concat(text, "\n") or nil
-end
-
--- What stands above the definition of al.PATH, a function or a class.
-local function comment_of(path)
-  local value, name = al, nil
-  for part in path:gmatch("[^.]+") do
-    name = part
-    local ok, v = pcall(function() return value[part] end)
-    value = ok and v or nil
-    if type(value) ~= "table" and type(value) ~= "function" then break end
-  end
-  local class = type(value) == "table"
-  if class then value = rawget(value, "init") or rawget(value, "forward") end
-  if type(value) ~= "function" then value = al.native.methods[path] end
-  if type(value) ~= "function" then return nil end
-  local info = debug.getinfo(value, "S")
-  local at = info.linedefined
-  return at > 0 and comment_above(info.source, at, name, class) or nil
-end
-
--- Of a part of al.models, the last comment with three dashes in its file.
-local function model_comment(path)
-  local name = path:match("^models%.([%w_]+)$")
-  local home = name and getmetatable(al.models).homes[name]
-  if not home then return nil end
-  local here = debug.getinfo(1, "S").source:sub(2)
-  local part = home:gsub("^albedo%.", ""):gsub("%.", "/")
-  local file = io.open((here:gsub("help%.lua$", part .. ".lua")))
-  if not file then return nil end
-  local block, inside = {}, false
-  for l in file:lines() do
-    if l:find("^%-%-%-") and not inside then block = {} end
-    inside = l:find("^%-%-") and (inside or l:find("^%-%-%-")) and true
-    if inside then block[#block + 1] = l:gsub("^%-+ ?", "") end
-  end
-  file:close()
-  return table.concat(block, "\n")
-end
-
--- name -> registry entry, aliases too; hidden ops are not for scripts.
-local function entries()
-  local map = {}
-  for _, op in ipairs(al.native.registry()) do
-    if not op.hidden then
-      map[op.name] = op
-      for alias in (op.alias or ""):gmatch("%S+") do map[alias] = op end
-    end
-  end
-  return map
-end
 
 -- "x:T stride:ints=1 ..." as a call: conv2d(x, w, [b], {stride, pad})
 local function usage(name, op)
@@ -141,45 +19,160 @@ local function usage(name, op)
   if #named > 0 then positional[#positional + 1] = "{" .. table.concat(named, ", ") .. "}" end
   return name .. "(" .. table.concat(positional, ", ") .. ")"
 end
+help.usage = usage
 
---- Text on an op: its call, its documentation, the forms it has; or on a function or class, by
---- its path within al. Raises for an unknown name, with the nearest.
-function help.text(name)
-  local ops = entries()
-  local op = ops[name] or ops[(name:gsub("_$", ""))]
-  if not op then
-    local text = native[name] or model_comment(name) or comment_of(name)
-    if text then return text end
-    local hint = require("albedo.suggest")(name, ops)
-    al.raise(("help: nothing is known of \"%s\"%s"):format(name, hint))
-  end
-  local lines = { usage(name, op), "  " .. op.doc:gsub("\n", "\n  ") }
+local function indent(text) return "  " .. text:gsub("\n", "\n  ") end
+
+-- "2x4x5x5 float32" of each tensor among an example's results.
+local function results(call)
+  local run = (loadstring or load)("local al = ... return " .. call)
+  local state, texts = al.rng_state(), {}
+  local ok = pcall(al.scope, function()
+    for _, y in ipairs { run(al) } do
+      texts[#texts + 1] = al.is_tensor(y)
+        and (y.ndim == 0 and "scalar" or table.concat(y.shape, "x")) .. " " .. y.dtype
+        or type(y)
+    end
+  end)
+  al.rng_state(state)
+  return ok and table.concat(texts, ", ") or nil
+end
+
+--- The first call of an op's sample and the shapes it gives: "al.relu(al.randn(3, 4))", "3x4
+-- float32". nil without a sample.
+function help.example(name, op)
+  local call = sampled(op, name)[1]
+  local shapes = call and results(call)
+  if shapes then return call, shapes end
+end
+
+local function place(name)
+  local file, line = catalog.source(name)
+  return file and ("Source: %s:%d"):format(file, line or 1)
+end
+
+local function op_text(name, op)
+  local lines = { usage(name, op), indent(op.doc) }
   if op.inplace then lines[#lines + 1] = "  In place: " .. op.name .. "_" end
   if op.alias then lines[#lines + 1] = "  Also: " .. op.name .. " " .. op.alias end
   lines[#lines + 1] = "  Signature: " .. op.signature
   if not op.differentiable then lines[#lines + 1] = "  Not differentiable." end
+  local call, shapes = help.example(name, op)
+  if call then lines[#lines + 1] = ("  Example: %s  --> %s"):format(call, shapes) end
+  lines[#lines + 1] = place(name) and "  " .. place(name)
   return table.concat(lines, "\n")
 end
 
---- help "conv2d", help "nn.Linear": prints what is known of an op, function or class.
-function help.help(name) print(help.text(name)) end
-
---- apropos "pool" prints the ops whose name or documentation holds `word`, a line
---- each.
-function help.apropos(word)
-  local found = {}
-  for name, op in pairs(entries()) do
-    if name:find(word, 1, true) or op.doc:lower():find(word:lower(), 1, true) then
-      found[#found + 1] = ("%-28s %s"):format(name, op.doc:match("^[^\n]*"))
-    end
+-- A part: the header of its file, and what it holds.
+local function part_text(part)
+  local names, width = {}, 0
+  for _, entry in ipairs(catalog.names()) do
+    if entry.part == part then names[#names + 1] = entry.path:sub(#part + 2) end
   end
-  table.sort(found)
-  print(#found > 0 and table.concat(found, "\n") or "nothing holds \"" .. word .. "\"")
+  local lines = { catalog.header(part) or "al." .. part, "", "al." .. part .. " holds:" }
+  local line = " "
+  for _, name in ipairs(names) do
+    if width + #name > 76 then lines[#lines + 1], line, width = line, " ", 0 end
+    line, width = line .. " " .. name, width + #name + 1
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+local is_part = {}
+for _, part in ipairs(catalog.parts) do is_part[part] = true end
+
+--- Text on an op: its call, documentation, forms, an example with the shapes it gives, its
+--- source's file and line; on a function or class by its path within al; on a part, what it
+--- holds. Raises for an unknown name, with the nearest.
+function help.text(name)
+  name = name:gsub("^albedo%.", ""):gsub("^al%.", ""):gsub("^[%w_]*:", "")
+  local ops = catalog.ops()
+  local op = ops[name] or ops[(name:gsub("_$", ""))]
+  if op then return op_text(name, op) end
+  local text = catalog.comment(name)
+  if text then
+    local args = catalog.arguments(catalog.value(name))
+    local last = name:match "[%w_]+$"
+    if args and not text:find("^[%w_.:]*" .. last .. "[ ]?[({]") then
+      text = ("%s(%s)\n%s"):format(name, table.concat(args, ", "), indent(text))
+    end
+    local at = place(name)
+    return text .. (at and "\n  " .. at or "")
+  end
+  if is_part[name] then return part_text(name) end
+  local known = {}
+  for _, entry in ipairs(catalog.names()) do known[entry.path] = true end
+  local hint = require("albedo.suggest")(name, ops, known)
+  al.raise(("help: nothing is known of \"%s\"%s"):format(name, hint))
+end
+
+-- The path of a value: al.help(al.relu) serves as al.help "relu".
+local function path_of(value)
+  for _, part in ipairs(catalog.parts) do
+    if al[part] == value then return part end
+  end
+  for _, entry in ipairs(catalog.names()) do
+    if entry.value == value then return entry.path end
+  end
+  if al.nn.is_module(value) then return path_of(getmetatable(value)) end
+end
+
+local INTRO = [[
+al.help "conv2d"       an op: its call, shapes, formula, an example, its source
+al.help "nn.Linear"    a function or class by its path; a method: al.help "t:rows"
+al.help "nn"           a part, and what it holds: nn optim data models metrics image io
+                       plot report lab cli progress json sim classical
+al.apropos "pool"      everything whose name or description holds a word
+al.show(t)             a picture, a grid of pictures or a curve in the terminal]]
+
+--- help "conv2d", help "nn.Linear", help(al.nn.Linear): prints what is known of an op,
+--- function, class or part; help() says what can be asked.
+function help.help(name)
+  if name == nil then return print(INTRO) end
+  if type(name) ~= "string" then
+    if al.is_tensor(name) then
+      return print "a tensor: al.help \"tensor\", or al.help \"t:NAME\" for a method"
+    end
+    name = path_of(name) or al.raise "help: no public function or class of al's; give its name"
+  end
+  print(help.text(name))
 end
 
 local function first_sentence(text)
   text = text:gsub("%s+", " ")
   return text:match("^(.-[.:]) ") or text
+end
+help.first_sentence = first_sentence
+
+-- What apropos and completion say of an entry in a line, its own call left out.
+local function summary(entry)
+  local text = (entry.op and entry.op.doc or catalog.comment(entry.path) or ""):gsub("%s+", " ")
+  local last = entry.path:match "[%w_]+$"
+  text = text:gsub("^[%w_.:]*" .. last .. " ?%b(): ", ""):gsub("^%b(): ", "")
+  return first_sentence(text)
+end
+help.summary = summary
+
+--- apropos "pool" prints what has a word in its name or its documentation, a line each: first
+--- the names that hold it.
+function help.apropos(word)
+  local low, names, others = word:lower(), {}, {}
+  for _, entry in ipairs(catalog.names()) do
+    local named = entry.path:lower():find(low, 1, true)
+      or entry.op and entry.op.alias and entry.op.alias:find(low, 1, true)
+    local text = entry.op and entry.op.doc or catalog.comment(entry.path) or ""
+    if named or text:lower():find(low, 1, true) then
+      local name = (entry.kind == "method" and "t:" or entry.kind == "field" and "t." or "")
+        .. entry.path
+      local line = ("%-28s %s"):format(name, summary(entry))
+      if #line > 100 then line = line:sub(1, 97) .. "..." end
+      table.insert(named and names or others, line)
+    end
+  end
+  if #names > 0 and #others > 0 then names[#names + 1] = "-- in the text:" end
+  for _, line in ipairs(others) do names[#names + 1] = line end
+  print(#names > 0 and table.concat(names, "\n") or "nothing holds \"" .. word .. "\"")
 end
 
 -- name -> first sentence, of every public op. Aliases (conv2d of conv) can be asked for, but
@@ -189,10 +182,10 @@ for _, op in ipairs(al.native.registry()) do
   if not op.hidden and rawget(al, op.name) then help.ops[op.name] = first_sentence(op.doc) end
 end
 for _, name in ipairs { "split", "chunk" } do
-  help.ops[name] = first_sentence(comment_of(name) or name)
+  help.ops[name] = first_sentence(catalog.comment(name) or name)
 end
 setmetatable(help.ops, { __index = function(_, name)
-  local op = entries()[name]
+  local op = catalog.ops()[name]
   return op and first_sentence(op.doc)
 end })
 

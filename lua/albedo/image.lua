@@ -285,6 +285,9 @@ function image.adjust(x, opts)
     { brightness = 1, contrast = 1, saturation = 1, gamma = 1 })
   return as_float(x, function(y) return adjust(y, o) end)
 end
+
+--- image.brightness(x, factor), contrast, saturation, gamma: one of these alone, as adjust has
+--- it; 1 leaves the picture as it is.
 for _, name in ipairs { "brightness", "contrast", "saturation", "gamma" } do
   image[name] = function(x, factor) return image.adjust(x, { [name] = factor }) end
 end

@@ -130,7 +130,7 @@ local parts = {
 }
 -- Functions that live in a part, under the names scripts use.
 local homes = {
-  save = "io", load = "io", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
+  save = "io", load = "io", show = "show", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
   help = "help", apropos = "help", ops = "help",
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
@@ -138,10 +138,12 @@ local homes = {
   ffi = "ffi", fit = "fit",
 }
 
-setmetatable(al, {
+setmetatable(al, { -- `homes` serves the catalog
+  homes = homes,
   __index = function(_, name)
     if parts[name] then
       local part = require("albedo." .. name)
+      if type(part) == "table" then require "albedo.near"(part, "al." .. name) end
       rawset(al, name, part)
       return part
     end
@@ -151,7 +153,7 @@ setmetatable(al, {
       return f
     end
     if type(name) ~= "string" or name:sub(1, 1) == "_" then return nil end
-    local hint = require("albedo.suggest")(name, al, parts)
+    local hint = require("albedo.suggest")(name, al, parts, homes)
     native.raise(("albedo has no \"%s\"%s"):format(name, hint))
   end,
 })

@@ -3,6 +3,7 @@
 -- script's line, naming the valid ones; `optional` lists further keys, which have none.
 
 local raise = require("albedo").raise
+local suggest = require "albedo.suggest"
 
 return function(what, given, defaults, optional)
   local out = {}
@@ -20,8 +21,8 @@ return function(what, given, defaults, optional)
       for name in pairs(defaults) do names[#names + 1] = name end
       for name in pairs(known) do names[#names + 1] = name end
       table.sort(names)
-      raise(("%s: unknown option '%s' (valid: %s)")
-        :format(what, tostring(key), table.concat(names, ", ")))
+      raise(("%s: unknown option '%s'%s (valid: %s)"):format(what, tostring(key),
+        suggest(tostring(key), defaults, known), table.concat(names, ", ")))
     end
     out[key] = value
   end

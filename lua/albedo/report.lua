@@ -60,6 +60,7 @@ local function escape(v) return (tostring(v):gsub("[&<>\"']", ESCAPES)) end
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 local pairs_of_digits -- two digits for each of 4096 values
 
+--- base64(bytes) -> text, as data: addresses want it.
 local function base64(bytes)
   if not pairs_of_digits then
     pairs_of_digits = {}
@@ -103,7 +104,7 @@ local function number(v)
   return ("%.2e"):format(v)
 end
 
--- A value, or a summary { mean, low, high } as run:summary gives it.
+--- A value, or a summary { mean, low, high } as run:summary gives it.
 local function show(v)
   if type(v) == "number" then return number(v) end
   if type(v) == "table" and v.mean then

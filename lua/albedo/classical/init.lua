@@ -6,7 +6,7 @@ local parts = {
   structure = true,
 }
 
-return setmetatable(classical, { __index = function(t, name)
+return setmetatable(classical, { homes = parts, __index = function(t, name)
   if not parts[name] then return nil end
   local part = require("albedo.classical." .. name)
   rawset(t, name, part)

@@ -157,6 +157,9 @@ local function batch_values(values)
   return values
 end
 
+--- collate(samples) -> a batch: samples[i] = { value, ..., n = count }; tensors are stacked,
+--- numbers become tensors, tables of fields are batched field by field, other values become
+--- lists.
 function datasets.collate(samples)
   local out, width = {}, samples[1].n
   for k = 1, width do

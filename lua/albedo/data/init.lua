@@ -11,12 +11,19 @@ local data = {
   split = split.split, kfold = split.kfold, class_weights = split.class_weights,
   shuffled = split.shuffled,
   weighted = split.weighted, balanced = split.balanced,
-  photos = function(...) return require "albedo.data.photos"(...) end,
 }
+
+
+--- photos(dir, opts): the photographs of a folder, or the packaged ones without one; see
+--- albedo/data/photos.lua for the options.
+function data.photos(...) return require "albedo.data.photos"(...) end
+
 -- Parts and functions loaded when first touched.
 local homes = { folder = "folder", masked = "folder", files = "folder", csv = "tables",
   patches = "tables" }
-setmetatable(data, { __index = function(_, name)
+local parts = { augment = true, named = true }
+for name in pairs(homes) do parts[name] = true end
+setmetatable(data, { homes = parts, __index = function(_, name)
   if name == "augment" or name == "named" then
     data[name] = require("albedo.data." .. name)
   elseif homes[name] then

@@ -56,6 +56,16 @@ function Run:__close() -- called by the generic for
   end
 end
 
+-- A batch of tables of fields prints as its tensors' shapes and dtypes.
+local Fields = { __tostring = function(t) return require "albedo.text"(t, 0, true) end }
+local function printable(...)
+  for i = 1, select("#", ...) do
+    local v = select(i, ...)
+    if type(v) == "table" and getmetatable(v) == nil then setmetatable(v, Fields) end
+  end
+  return ...
+end
+
 -- The next positions of the run, or nil when it is over.
 local function cut(loader, run)
   local indices = {}
@@ -92,7 +102,7 @@ local function receive(loader, run)
   local text, tensors = run.pool:take(run.taken)
   if not text then error(tensors, 0) end
   local values, n = cross.unpack(text, tensors)
-  return (table.unpack or unpack)(values, 1, n)
+  return printable((table.unpack or unpack)(values, 1, n))
 end
 
 -- Counts what is given; past the last batch the epoch is over.
@@ -120,7 +130,7 @@ local function next_batch(loader, run)
   local indices = cut(loader, run)
   if not indices then return given(run, nil) end
   run.scope = al.scope()
-  return given(run, read(loader, run.epoch, indices))
+  return given(run, printable(read(loader, run.epoch, indices)))
 end
 
 -- Called with no argument by the user: a new epoch. Called by the generic for: the next batch.

@@ -38,6 +38,7 @@ local function new(class, ...)
   return self
 end
 
+--- is_module(value): whether a value is a module.
 local function is_module(value)
   local class = type(value) == "table" and getmetatable(value)
   return type(class) == "table" and rawget(class, "is_module_class") == true
@@ -448,10 +449,14 @@ end
 al.native.set_hook("call", call)
 al.native.set_hook("path", function(module) return module:path() end)
 
+--- class(name, [parent]) -> a class of modules: write its init(self, ...) and forward(self,
+--- ...), and call it to make one. parent: a class to inherit from, nn.Module by default.
+local function class(name, parent) return make_class(name, parent or Module) end
+
+--- path_of(module) -> its dotted path in the network it lies in, "" for the outermost.
+local function path_of(module) return module:path() end
+
 return {
-  Module = Module,
-  Parameter = Parameter,
-  class = function(name, parent) return make_class(name, parent or Module) end,
-  is_module = is_module,
-  path_of = function(module) return module:path() end,
+  Module = Module, Parameter = Parameter, class = class, is_module = is_module,
+  path_of = path_of,
 }

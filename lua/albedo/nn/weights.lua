@@ -45,8 +45,11 @@ function init.normal_(tensor, mean, std, opts)
   return quietly(tensor, "normal_", mean or 0, std or 1, opts or {})
 end
 
+--- Filled with one number.
 function init.constant_(tensor, value) return quietly(tensor, "fill_", value) end
+--- Filled with 0.
 function init.zeros_(tensor) return init.constant_(tensor, 0) end
+--- Filled with 1.
 function init.ones_(tensor) return init.constant_(tensor, 1) end
 
 local function rng(o) return { generator = o.generator } end

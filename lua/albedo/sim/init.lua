@@ -6,7 +6,7 @@ local parts = {
   photographs = "albedo.sim.photographs", electrode = "albedo.sim.electrode",
 }
 
-return setmetatable(sim, { __index = function(t, name)
+return setmetatable(sim, { homes = parts, __index = function(t, name)
   if not parts[name] then return nil end
   local part = require(parts[name])
   rawset(t, name, part)
