@@ -131,6 +131,15 @@ catalog.parts = {
   "nn", "optim", "data", "models", "metrics", "image", "io", "plot", "report", "lab", "cli",
   "progress", "json", "sim", "classical", "pooled",
 }
+do -- what is not in this order comes after it
+  local known, rest = {}, {}
+  for _, part in ipairs(catalog.parts) do known[part] = true end
+  for part in pairs(getmetatable(al).parts) do
+    if not known[part] then rest[#rest + 1] = part end
+  end
+  table.sort(rest)
+  for _, part in ipairs(rest) do table.insert(catalog.parts, part) end
+end
 
 local function is_class(v)
   return type(v) == "table" and (rawget(v, "is_module_class") or rawget(v, "init")) and true

@@ -138,8 +138,8 @@ local homes = {
   ffi = "ffi", fit = "fit",
 }
 
-setmetatable(al, { -- `homes` serves the catalog
-  homes = homes,
+setmetatable(al, { -- `homes` and `parts` serve the catalog
+  homes = homes, parts = parts,
   __index = function(_, name)
     if parts[name] then
       local part = require("albedo." .. name)
