@@ -1,10 +1,10 @@
 /* memory.c: every byte of tensor memory comes from here.
  *
- * Blocks are rounded up to size classes (four a power of two, so at most a quarter is lost) and
- * freed blocks wait in their class's list: a reused block costs no page fault. Blocks from 1
- * MiB on are mapped directly. What waits is bounded: before a fresh block would lift live +
- * waiting bytes above the highest live amount seen plus 64 MiB, waiting blocks of the largest
- * classes go back to the system.
+ * Blocks are rounded up to size classes (four a power of two, 16 from 1 MiB on: at most a
+ * quarter or a 16th is lost) and freed blocks wait in their class's list: a reused block costs
+ * no page fault. Blocks from 1 MiB on are mapped directly. What waits is bounded: before a
+ * fresh block would lift live + waiting bytes above the highest live amount seen plus 16 MiB,
+ * waiting blocks of the largest classes go back to the system.
  *
  * Each block is preceded by its header and by 64 bytes for its owner (a storage stands there),
  * so data is 64-byte aligned. One lock guards the lists; it is held for a few instructions
@@ -19,10 +19,13 @@
 
 enum {
   HEADER = 64 + AL_OWNER_ROOM,
-  CLASSES = 8 + 4 * 44,
+  FINE = 14, /* log2 of the units from which classes are fine */
+  COARSE = 8 + 4 * (FINE - 3),
+  CLASSES = COARSE + 16 * 28,
+  NEAR = 3, /* larger classes that serve as well */
   MAPPED = 1 << 20,
   HUGE = 4 << 20,
-  SLACK = 64 << 20,
+  SLACK = 16 << 20,
   SLAB = 16 << 10,
   SMALL = 1 << 10
 };
@@ -51,7 +54,7 @@ static void lock(void) {
 static void unlock(void) { atomic_flag_clear_explicit(&busy, memory_order_release); }
 
 /* Class and its size of a request: units of 64 bytes, exact up to 8, then four steps a
- * doubling. */
+ * doubling, or 16. */
 static int class_of(size_t bytes, size_t *size) {
   size_t units = bytes / 64 + (bytes % 64 != 0);
   if (units <= 8) {
@@ -60,9 +63,11 @@ static int class_of(size_t bytes, size_t *size) {
     return (int)units - 1;
   }
   int log = 63 - __builtin_clzll(units);
-  size_t step = (size_t)1 << (log - 2), above = (units - ((size_t)1 << log) + step - 1) / step;
+  bool fine = log >= FINE;
+  size_t step = (size_t)1 << (log - (fine ? 4 : 2)),
+         above = (units - ((size_t)1 << log) + step - 1) / step;
   *size = (((size_t)1 << log) + above * step) * 64;
-  return 8 + 4 * (log - 3) + (int)above - 1;
+  return (fine ? COARSE + 16 * (log - FINE) : 8 + 4 * (log - 3)) + (int)above - 1;
 }
 
 /* True when fault injection wants this allocation to fail. */
@@ -167,15 +172,17 @@ void *al_alloc(size_t bytes) {
   if (bytes > (size_t)1 << 46 || fault()) return no_memory(bytes);
   int k = class_of(bytes, &size);
   lock();
+  for (int last = k >= COARSE ? k + NEAR : k; k < last && !waiting[k]; k++) {}
   block *b = waiting[k];
   if (b) {
     waiting[k] = b->next;
-    cached -= (int64_t)size;
+    cached -= (int64_t)b->size;
     b->tag = al_here.tag;
-    count_live(b, (int64_t)size);
+    count_live(b, (int64_t)b->size);
   }
   unlock();
   if (!b) {
+    k = class_of(bytes, &size);
     if (!(b = size <= SMALL ? cut_slab(size, k) : fresh_block(size))) return no_memory(bytes);
     b->size = size;
     b->class_ = k;

@@ -40,6 +40,7 @@ static int read_flags(lua_State *L, int i, const char *who) {
  * every leaf t depends on. A tensor of one element needs no gradient argument. */
 static int backward(lua_State *L) {
   state *st = STATE(L);
+  al_collect_large(L, st);
   al_enter(L, st);
   al_tensor *t = al_check_tensor(L, st, 1, "backward"), *g = al_to_tensor(L, st, 2);
   if (!g && !lua_isnoneornil(L, 2) && !lua_istable(L, 2))
@@ -138,9 +139,15 @@ static int grad_enabled(lua_State *L) {
   return 1;
 }
 
+/* has_grad(t): whether t.grad is there, without making a variable of it. */
+static int has_grad(lua_State *L) {
+  lua_pushboolean(L, al_check_tensor(L, STATE(L), 1, "has_grad")->grad != NULL);
+  return 1;
+}
+
 void al_open_autograd(lua_State *L, int state_index) {
   static const luaL_Reg functions[] = {
-      {"grad", grad}, {"grad_enabled", grad_enabled}, {NULL, NULL}};
+      {"grad", grad}, {"grad_enabled", grad_enabled}, {"has_grad", has_grad}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"backward", backward}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);
   lua_getfield(L, -1, "methods");

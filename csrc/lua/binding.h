@@ -75,7 +75,8 @@ al_tensor *al_to_tensor(lua_State *L, state *st,
                         int i); /* NULL when not a tensor; raises when released */
 al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who);
 void al_release_slot(slot *s); /* lets go of its tensor, which then reads as released */
-void al_limit(lua_State *L, state *st); /* the soft limit: may collect */
+void al_limit(lua_State *L, state *st);         /* the soft limit: may collect */
+void al_collect_large(lua_State *L, state *st); /* before a backward pass */
 void al_mode(lua_State *L, state *st);  /* grad mode of the coroutine; after the last allocation
                                            of  Lua's before the kernel is called */
 void al_enter(lua_State *L, state *st); /* both, where nothing is allocated in between */

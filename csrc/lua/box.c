@@ -169,11 +169,25 @@ static double seconds(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static void collect_timed(lua_State *L, state *st, double now) {
+  enum { SHARE = 30 }; /* time between collections over the time of one */
+  al_collect(L, st);
+  st->rested = now + (1 + SHARE) * (seconds() - now);
+  st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
+}
+
+/* Before a backward pass: dead variables of the forward pass would keep what it frees as it
+ * goes. */
+void al_collect_large(lua_State *L, state *st) {
+  enum { LARGE = 64 << 20 };
+  double now;
+  if (al_live_bytes() >= LARGE && (now = seconds()) >= st->rested) collect_timed(L, st, now);
+}
+
 /* The net under loops that open no scope: a full collection when `slack` was made since the
  * last one. Where Lua's own heap is so large that this would cost more than a few percent of
  * the time, not before as much was made as lives. */
 void al_limit(lua_State *L, state *st) {
-  enum { SHARE = 30 }; /* time between collections over the time of one */
   int64_t all = al_live_bytes();
   if (all <= st->limit / 2 && ++st->calls % 64)
     return; /* Lua's own heap is asked now and then */
@@ -181,10 +195,7 @@ void al_limit(lua_State *L, state *st) {
   if (all <= st->limit) return;
   double now = seconds();
   if (now < st->rested && all <= 2 * st->limit - st->slack) return; /* limit = live + slack */
-  al_collect(L, st);
-  double took = seconds() - now;
-  st->rested = now + (1 + SHARE) * took;
-  st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
+  collect_timed(L, st, now);
 }
 
 /* A coroutine that does not record is looked up each time: the address may be a new one's. */

@@ -116,11 +116,27 @@ static void step_chunks(int64_t from, int64_t to, void *context) {
   }
 }
 
+/* Without grads, the .grad of each parameter. */
+static int own_gradients(al_call *c) {
+  if (c->a[1].given) return 0;
+  int64_t n = c->a[0].ts.n, bytes = n * (int64_t)sizeof(al_tensor *);
+  al_tensor *room = al_empty(AL_UINT8, 1, &bytes), **g = room ? al_data(room) : NULL;
+  if (!g) return -1;
+  for (int64_t i = 0; i < n; i++)
+    if (!(g[i] = c->a[0].ts.v[i]->grad))
+      return al_fail("parameter %lld has no gradient", (long long)i + 1);
+  c->a[1].ts.v = g;
+  c->a[1].ts.n = (int)n;
+  c->a[1].given = true;
+  return 0;
+}
+
 /* Runs a rule over the call's lists: parameters, gradients, then `states` lists of states. */
 static int step(al_call *c, const al_optim_rule *rule, const al_optim_options *o, int states) {
   static const char *const name[] = {"params", "grads", "the first state", "the second state"};
   update u;
   if (c->a[0].ts.n == 0) return al_fail("params is an empty list");
+  if (own_gradients(c)) return -1;
   int failed = open(&u, c->a, name, 2 + states);
   if (!failed) {
     u.rule = rule;
@@ -138,10 +154,10 @@ static int sgd_forward(al_call *c) {
   return step(c, AL_SELECT(al_optim).sgd, &o, 1);
 }
 AL_OP(sgd_step,
-      .sig = "params:T* grads:T* momenta:T*? {lr:num momentum:num=0 weight_decay:num=0 "
+      .sig = "params:T* grads:T*? momenta:T*? {lr:num momentum:num=0 weight_decay:num=0 "
              "nesterov:bool=false} -> T",
       .doc = "One step of stochastic gradient descent, in place; momenta: one buffer a "
-             "parameter, at first 0, or none.",
+             "parameter, at first 0, or none. Without grads each parameter's .grad.",
       .forward = sgd_forward, .flags = AL_F_NODIFF | AL_F_HIDDEN,
       .sample = "{{r(3), r(2,2)}, {r(3), r(2,2)}, {r(3), r(2,2)}, {lr=0.1, momentum=0.9, "
                 "nesterov=true}}, {{r(5)}, {r(5)}, {lr=0.1}}");
@@ -160,7 +176,7 @@ static int adam_forward(al_call *c) {
   return step(c, AL_SELECT(al_optim).adam, &o, 2);
 }
 AL_OP(adam_step,
-      .sig = "params:T* grads:T* m:T* v:T* {lr:num beta1:num=0.9 beta2:num=0.999 eps:num=1e-8 "
+      .sig = "params:T* grads:T*? m:T* v:T* {lr:num beta1:num=0.9 beta2:num=0.999 eps:num=1e-8 "
              "weight_decay:num=0 decoupled:bool=false step:int} -> T",
       .doc = "Step number `step` of Adam (Kingma and Ba 2015), in place; decoupled weight "
              "decay makes it AdamW.",
@@ -179,7 +195,7 @@ static int rmsprop_forward(al_call *c) {
   return step(c, AL_SELECT(al_optim).rmsprop, &o, 2);
 }
 AL_OP(rmsprop_step,
-      .sig = "params:T* grads:T* squares:T* momenta:T*? {lr:num alpha:num=0.99 eps:num=1e-8 "
+      .sig = "params:T* grads:T*? squares:T* momenta:T*? {lr:num alpha:num=0.99 eps:num=1e-8 "
              "weight_decay:num=0 momentum:num=0} -> T",
       .doc = "One step of RMSprop (Tieleman and Hinton 2012), in place.",
       .forward = rmsprop_forward, .flags = AL_F_NODIFF | AL_F_HIDDEN,

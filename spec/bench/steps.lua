@@ -19,10 +19,10 @@ end
 local function small_cnn(channels, side, classes)
   local wide = 128 * (side / 8) ^ 2
   return nn.Sequential {
-    nn.Conv2d(channels, 32, 5, { pad = 2 }), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Conv2d(32, 64, 3, { pad = 1 }), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Conv2d(64, 128, 3, { pad = 1 }), nn.ReLU(), nn.MaxPool2d(2),
-    nn.Flatten(), nn.Linear(wide, 256), nn.ReLU(), nn.Linear(256, classes),
+    nn.Conv2d(channels, 32, 5, { pad = 2 }), nn.ReLU { inplace = true }, nn.MaxPool2d(2),
+    nn.Conv2d(32, 64, 3, { pad = 1 }), nn.ReLU { inplace = true }, nn.MaxPool2d(2),
+    nn.Conv2d(64, 128, 3, { pad = 1 }), nn.ReLU { inplace = true }, nn.MaxPool2d(2),
+    nn.Flatten(), nn.Linear(wide, 256), nn.ReLU { inplace = true }, nn.Linear(256, classes),
   }
 end
 

@@ -17,7 +17,7 @@
 
 local al = require "albedo"
 local options = require "albedo.options"
-local ops = al.native.ops
+local ops, has_grad = al.native.ops, al.native.has_grad
 
 -- The parameters of a module, of a list of tensors that list itself.
 local function as_list(params)
@@ -32,7 +32,7 @@ local Optimizer = {}
 Optimizer.__index = Optimizer
 
 -- rule: { name, options with defaults, states = names of the buffers each parameter has,
--- step(group, params, grads, buffers, t) }
+-- step(group, params, buffers, t): from the .grad of each }
 local function optimizer(rule)
   return function(params, opts)
     local self = setmetatable({ rule = rule, groups = {}, state = {}, member = {} }, Optimizer)
@@ -123,25 +123,23 @@ function Optimizer:step()
     -- parameters by the number of their step: nearly always one batch
     local batches, order = {}, {}
     for _, p in ipairs(group.params) do
-      local grad = p.grad
-      if grad and p.requires_grad then
+      if has_grad(p) and p.requires_grad then -- p.grad itself would outlive zero_grad
         local state = state_of(self, p)
         local t = state.step + 1
         local batch = batches[t]
         if not batch then
-          batch = { t = t, states = {}, params = {}, grads = {}, buffers = {} }
+          batch = { t = t, states = {}, params = {}, buffers = {} }
           for i in ipairs(rule.states) do batch.buffers[i] = {} end
           batches[t] = batch
           order[#order + 1] = batch
         end
         table.insert(batch.states, state)
         table.insert(batch.params, p)
-        table.insert(batch.grads, grad)
         for i, name in ipairs(rule.states) do table.insert(batch.buffers[i], state[name]) end
       end
     end
     for _, batch in ipairs(order) do
-      rule.step(group, batch.params, batch.grads, batch.buffers, batch.t)
+      rule.step(group, batch.params, batch.buffers, batch.t)
       for _, state in ipairs(batch.states) do state.step = batch.t end
     end
   end
@@ -236,8 +234,8 @@ local optim = {
 optim.sgd = optimizer {
   name = "sgd", states = { "momentum" },
   options = { lr = 0.01, momentum = 0, weight_decay = 0, nesterov = false },
-  step = function(o, params, grads, buffers)
-    ops.sgd_step(params, grads, o.momentum ~= 0 and buffers[1] or nil,
+  step = function(o, params, buffers)
+    ops.sgd_step(params, nil, o.momentum ~= 0 and buffers[1] or nil,
       pick(o, "lr", "momentum", "weight_decay", "nesterov"))
   end,
 }
@@ -248,10 +246,10 @@ local function adam(name, weight_decay, decoupled)
     options = {
       lr = 1e-3, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = weight_decay,
     },
-    step = function(o, params, grads, buffers, t)
+    step = function(o, params, buffers, t)
       local settings = pick(o, "lr", "beta1", "beta2", "eps", "weight_decay")
       settings.decoupled, settings.step = decoupled, t
-      ops.adam_step(params, grads, buffers[1], buffers[2], settings)
+      ops.adam_step(params, nil, buffers[1], buffers[2], settings)
     end,
   }
 end
@@ -268,20 +266,20 @@ optim.adamw = adam("adamw", 0.01, true)
 optim.rmsprop = optimizer {
   name = "rmsprop", states = { "square_avg", "momentum" },
   options = { lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0 },
-  step = function(o, params, grads, buffers)
-    ops.rmsprop_step(params, grads, buffers[1], o.momentum ~= 0 and buffers[2] or nil,
+  step = function(o, params, buffers)
+    ops.rmsprop_step(params, nil, buffers[1], o.momentum ~= 0 and buffers[2] or nil,
       pick(o, "lr", "alpha", "eps", "weight_decay", "momentum"))
   end,
 }
 
 -- A rule made of tensor ops: update(options, parameter, gradient, t, its buffers ...).
 local function composed(update)
-  return function(o, params, grads, buffers, t)
+  return function(o, params, buffers, t)
     al.scope(function()
       for i, p in ipairs(params) do
         local own = {}
         for k, buffer in ipairs(buffers) do own[k] = buffer[i] end
-        update(o, p:detach(), grads[i]:detach(), t, (table.unpack or unpack)(own))
+        update(o, p:detach(), p.grad:detach(), t, (table.unpack or unpack)(own))
       end
     end)
   end
