@@ -94,7 +94,7 @@ PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
 .PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench check-peer \
-  check-portable check-instructions copymove repl install uninstall clean size help FORCE
+  check-onnx check-portable check-instructions copymove repl install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------
@@ -198,6 +198,11 @@ bench: setup              ## micro-benchmarks, the multiply-add peak, models and
 
 check-instructions: setup ## instructions a call of small workloads by callgrind, against those recorded
 	@.ci/setup count && $(again) build && .ci/instructions $(ARGS)
+
+check-onnx: setup         ## exported networks, at full size too, in ONNX Runtime (fetched by npm)
+	@$(again) build && rm -rf build/onnx && mkdir -p build/npm build/onnx && \
+	  { [ -d build/npm/node_modules/onnxruntime-web ] || npm install --prefix build/npm --silent --no-audit --no-fund onnxruntime-web; } && \
+	  $(LUA) spec/support/onnx_full.lua build/onnx && node spec/support/onnx_run.mjs build/npm build/onnx; s=$$?; rm -rf build/onnx; exit $$s
 
 check-portable: setup     ## C tests under qemu: x86-64 without AVX, and aarch64
 	@.ci/setup portable

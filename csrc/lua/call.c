@@ -1,6 +1,7 @@
 /* call.c: the one binding of every op. The op's signature says how to read the arguments, so
  * there is no binding code an op. */
 #include "../op/spatial.h"
+#include "../op/watch.h"
 #include "binding.h"
 #include <limits.h>
 #include <stdio.h>
@@ -358,6 +359,66 @@ static int run(lua_State *L, parsed *p, bool inplace) {
   return attempt(p);
 }
 
+static void push_whole(lua_State *L, const al_param *param, int64_t v) {
+  bool dim = param->kind == AL_K_DIM || param->kind == AL_K_DIMS;
+  lua_pushinteger(L, (lua_Integer)(dim && v >= 0 ? v + 1 : v));
+}
+
+static void push_argument(lua_State *L, const parsed *p, int k) {
+  const al_param *param = &p->c.op->param[k];
+  const al_arg *a = &p->c.a[k];
+  bool absent = !a->given && !param->has_default;
+  if (p->number[k] && p->truth[k]) lua_pushboolean(L, p->integer[k] != 0);
+  else if (p->number[k] && p->whole[k]) lua_pushinteger(L, (lua_Integer)p->integer[k]);
+  else if (p->number[k]) lua_pushnumber(L, p->value[k]);
+  else if (absent) lua_pushnil(L);
+  else switch (param->kind) {
+    case AL_K_TENSOR:
+      if (!a->t || !al_push_live_box(L, p->st, a->t)) lua_pushnil(L);
+      break;
+    case AL_K_TENSORS:
+      lua_createtable(L, a->ts.n, 0);
+      for (int i = 0; i < a->ts.n; i++) {
+        if (!al_push_live_box(L, p->st, a->ts.v[i])) lua_pushboolean(L, 0);
+        lua_rawseti(L, -2, i + 1);
+      }
+      break;
+    case AL_K_INT:
+    case AL_K_DIM: push_whole(L, param, a->i); break;
+    case AL_K_INTS:
+    case AL_K_DIMS:
+      lua_createtable(L, a->ints.n, 0);
+      for (int i = 0; i < a->ints.n; i++) {
+        push_whole(L, param, a->ints.v[i]);
+        lua_rawseti(L, -2, i + 1);
+      }
+      break;
+    case AL_K_NUM: lua_pushnumber(L, a->f); break;
+    case AL_K_BOOL: lua_pushboolean(L, a->b); break;
+    case AL_K_STR: lua_pushstring(L, a->s); break;
+    case AL_K_DTYPE:
+      lua_pushstring(L, a->dtype < 0 ? NULL : al_dtype_name((al_dtype)a->dtype));
+      break;
+    case AL_K_RNG: lua_pushnil(L);
+    }
+}
+
+/* Tells the function that hook "calls" set of a call that is over: its op, the arguments by
+ * name, and the results, which stand from `first` on. */
+static void tell(lua_State *L, const parsed *p, int first) {
+  int n = p->c.op->nouts;
+  luaL_checkstack(L, n + 6, p->name);
+  lua_getfield(L, LUA_REGISTRYINDEX, "albedo.calls");
+  lua_pushstring(L, p->c.op->name);
+  lua_createtable(L, 0, p->c.op->nparams);
+  for (int k = 0; k < p->c.op->nparams; k++) {
+    push_argument(L, p, k);
+    lua_setfield(L, -2, p->c.op->param[k].name);
+  }
+  for (int k = 0; k < n; k++) lua_pushvalue(L, first + k);
+  lua_call(L, 2 + n, 0);
+}
+
 /* Everything Lua has to allocate comes first. */
 static int run_op(lua_State *L) {
   state *st = STATE(L);
@@ -383,7 +444,10 @@ static int run_op(lua_State *L) {
     if (run(L, &p, e->inplace)) return al_raise_kernel(L, st);
   }
   for (int k = 0; k < n; k++) settle(L, st, s[k], p.c.out[k], first + k);
-  if (al_here.watch) al_note_lines(L, st, since);
+  if (al_here.watch) {
+    al_note_lines(L, st, since);
+    if (al_here.watch & AL_WATCH_CALLS) tell(L, &p, first);
+  }
   return n;
 }
 

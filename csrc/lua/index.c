@@ -5,6 +5,7 @@
  *   t[mask]  t[index]           a bool tensor, positions
  *   t.shape  t:relu()           fields and methods */
 #include "../op/index.h"
+#include "../op/watch.h"
 #include "binding.h"
 #include <ctype.h>
 #include <stdlib.h>
@@ -228,6 +229,31 @@ static bool is_name(const char *s) {
   return isalpha((unsigned char)*s) || *s == '_';
 }
 
+/* Tells the hook "calls" of op/watch.h: "slice" with x, from (from 0), step, count of each dim
+ * in order, and the result on top; or what has no such form, "t[...]" and the operands. */
+static void tell(lua_State *L, const char *what, const pick *p, int result) {
+  static const char *const lists[] = {"from", "step", "count"};
+  luaL_checkstack(L, 8, what);
+  lua_getfield(L, LUA_REGISTRYINDEX, "albedo.calls");
+  lua_pushstring(L, what);
+  lua_newtable(L);
+  lua_pushvalue(L, 1);
+  lua_setfield(L, -2, "x");
+  lua_pushvalue(L, result ? 2 : 3);
+  lua_setfield(L, -2, result ? "key" : "value");
+  for (int k = 0; k < 3; k++) {
+    lua_createtable(L, p->n, 0);
+    for (int d = 0; d < p->n; d++) {
+      const al_range *r = &p->r[d];
+      lua_pushinteger(L, (lua_Integer)(k == 0 ? r->start : k == 1 ? r->step : r->count));
+      lua_rawseti(L, -2, d + 1);
+    }
+    lua_setfield(L, -2, lists[k]);
+  }
+  if (result) lua_pushvalue(L, result);
+  lua_call(L, result ? 3 : 2, 0);
+}
+
 int al_tensor_index(lua_State *L) {
   state *st = STATE(L);
   if (lua_type(L, 2) == LUA_TSTRING) {
@@ -262,6 +288,7 @@ int al_tensor_index(lua_State *L) {
   al_frame_close(&f);
   if (!y) return al_raise_kernel(L, st);
   al_fill(s, y);
+  if (al_here.watch & AL_WATCH_CALLS) tell(L, p.index ? "t[...]" : "slice", &p, lua_gettop(L));
   return 1;
 }
 
@@ -304,5 +331,7 @@ int al_tensor_newindex(lua_State *L) {
         lua_isinteger(L, 3) ? al_integer(lua_tointeger(L, 3)) : al_number(lua_tonumber(L, 3));
   int failed = value ? write_pick(t, &p, value) : -1;
   al_frame_close(&f);
-  return failed ? al_raise_kernel(L, st) : 0;
+  if (failed) return al_raise_kernel(L, st);
+  if (al_here.watch & AL_WATCH_CALLS) tell(L, "t[...] = v", &p, 0);
+  return 0;
 }

@@ -260,7 +260,7 @@ static int sync_path(lua_State *L) {
 }
 
 /* set_hook(name, value): "call" = the function modules are called through, "path" = module ->
- * dotted path */
+ * dotted path, "calls" = what is told of each call, see watch */
 static int set_hook(lua_State *L) {
   lua_pushfstring(L, "albedo.%s", luaL_checkstring(L, 1));
   lua_pushvalue(L, 2);

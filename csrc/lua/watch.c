@@ -61,7 +61,8 @@ int al_raise_backward(lua_State *L, state *st, const char *who) {
   return al_raise(L, st, "%s (recorded at %.*s)", message, (int)strlen(line) - 2, line);
 }
 
-/* watch([flags]) -> former flags: 1 figures an op, 2 NaN and infinities, 4 NaN only */
+/* watch([flags]) -> former flags: 1 figures an op, 2 NaN and infinities, 4 NaN only, 8
+ * calls told to the hook "calls" */
 static int watch(lua_State *L) {
   lua_settop(L, 1);
   lua_pushinteger(L, al_here.watch);

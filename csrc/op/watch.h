@@ -3,6 +3,8 @@
 #define AL_WATCH_H
 #include "../core/internal.h"
 
+enum { AL_WATCH_CALLS = 8 }; /* the binding tells of each call: lua/call.c */
+
 typedef struct al_watch_row {
   const al_op *op;
   bool gradient; /* of the op, where it is no op itself */

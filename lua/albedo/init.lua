@@ -126,7 +126,7 @@ local parts = {
   nn = true, optim = true, data = true, metrics = true, models = true, image = true,
   json = true, plot = true, report = true, lab = true, cli = true, io = true,
   progress = true, sim = true,
-  classical = true, pooled = true,
+  classical = true, pooled = true, onnx = true,
 }
 -- Functions that live in a part, under the names scripts use.
 local homes = {
