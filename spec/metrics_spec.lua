@@ -132,6 +132,110 @@ describe("metrics", function()
   end)
 end)
 
+describe("metrics of pairs and sets", function()
+  it("any metric with an interval, over samples or groups", function()
+    local scores, labels, groups = {}, {}, {}
+    for i = 1, 60 do
+      scores[i], labels[i], groups[i] = (i * 37 % 60) / 60, i * 37 % 60 > 25 and 2 or 1, i % 6
+      if i % 7 == 0 then labels[i] = 3 - labels[i] end
+    end
+    local one = metrics.interval(metrics.auc, scores, labels, { rounds = 200 })
+    assert.equal(metrics.auc(scores, labels), one.mean)
+    assert.is_true(one.low < one.mean and one.mean < one.high and one.n == 60)
+    assert.same(one, metrics.interval(metrics.auc, scores, labels, { rounds = 200 }))
+    local grouped = metrics.interval(metrics.auc, scores, labels,
+      { rounds = 200, groups = groups })
+    assert.equal(one.mean, grouped.mean)
+    assert.not_equal(one.low, grouped.low)
+    local worse = {}
+    for i, v in ipairs(scores) do worse[i] = i % 2 == 0 and v or 1 - v end
+    local p = metrics.paired_bootstrap(metrics.auc, scores, worse, labels, { rounds = 300 })
+    assert.is_true(p.low > 0 and p.p < 0.02)
+    p = metrics.paired_bootstrap(metrics.auc, scores, scores, labels, { rounds = 50 })
+    assert.same({ 0, 0, 0, 1 }, { p.mean, p.low, p.high, p.p })
+  end)
+
+  it("Wilcoxon is exact with ties: all signs counted", function()
+    local d = { 1, -1, 2, 2, -3, 4, 4 }
+    local zeros, rank = { 0, 0, 0, 0, 0, 0, 0 }, { 1.5, 1.5, 3.5, 3.5, 5, 6.5, 6.5 }
+    local w, few = metrics.wilcoxon(d, zeros), 0
+    assert.equal(6.5, w.w) -- 1.5 and 5 are negative
+    for signs = 0, 127 do
+      local sum = 0
+      for i = 1, 7 do
+        if math.floor(signs / 2 ^ (i - 1)) % 2 == 1 then sum = sum + rank[i] end
+      end
+      if sum <= 6.5 then few = few + 1 end
+    end
+    assert.near(2 * few / 128, w.p, 1e-15)
+    assert.equal(6, metrics.wilcoxon({ 1, -1, 2, 2, -3, 0, 4 }, zeros).n)
+  end)
+
+  it("McNemar of labels: 1 against 5 by the binomial", function()
+    local m = metrics.mcnemar({ 1, 2, 2, 2, 2, 2, 2 }, { 2, 1, 1, 1, 1, 1, 2 },
+      { 1, 2, 2, 2, 2, 2, 2 })
+    assert.same({ 6, 0 }, { m.a_only, m.b_only })
+    assert.near(2 / 64, m.p, 1e-15)
+    assert.equal(1, metrics.mcnemar({ true }, { true }).p)
+  end)
+
+  it("MMD finds a shift and no difference where there is none", function()
+    al.seed(4)
+    local a, b = al.randn(30, 2), al.randn(25, 2)
+    local none = metrics.mmd(a, b, { permutations = 199 })
+    local shift = metrics.mmd(a, b + 2, { permutations = 199 })
+    assert.near(1 / 200, shift.p, 1e-15)
+    assert.is_true(none.p > 0.02 and none.mmd2 < shift.mmd2)
+    assert.same(none, metrics.mmd(a, b, { permutations = 199 }))
+    -- alike in law: p falls below 0.2 about one time in five
+    local low = 0
+    for _ = 1, 40 do
+      local m = metrics.mmd(al.randn(12, 1), al.randn(12, 1), { permutations = 49 })
+      low = low + (m.p <= 0.2 and 1 or 0)
+    end
+    assert.is_true(low >= 1 and low <= 18, low)
+    assert.near(0, metrics.frechet(a, a), 1e-12)
+    assert.near(8, metrics.frechet(a, a + 2), 1e-5)
+  end)
+
+  it("calibration of N x C takes the largest probability", function()
+    local p = al.tensor { { 0.9, 0.1 }, { 0.3, 0.7 }, { 0.95, 0.05 } }
+    local c = metrics.calibration(p, { 1, 2, 2 }, { bins = 10 })
+    -- 0.9 right, 0.7 right, 0.95 wrong: gaps 0.1, 0.3, 0.95
+    assert.near((0.1 + 0.3 + 0.95) / 3, c.ece, 1e-6)
+    assert.near(0.95, c.mce, 1e-6)
+  end)
+
+  it("name what is degenerate", function()
+    local nan, one, mask = 0 / 0, al.zeros(1, 2), al.zeros(2, 2)
+    for _, case in ipairs {
+      { "roc: all 2 samples are negative", metrics.roc, { 1, 2 }, { 1, 1 } },
+      { "roc: scores%[1%] is NaN", metrics.roc, { nan, 2 }, { 1, 2 } },
+      { "average_precision: all 2 samples are positive", metrics.average_precision, { 1, 2 }, { 2, 2 } },
+      { "precision_recall: labels is empty", metrics.precision_recall, { 1 }, {} },
+      { "calibration: probabilities%[2%] is 1.5", metrics.calibration, { 1, 1.5 }, { 1, 2 } },
+      { "calibration: probabilities%[1%] is NaN", metrics.calibration, { nan }, { 1 } },
+      { "frechet: a has fewer than 2", metrics.frechet, one, mask },
+      { "frechet: b holds NaN", metrics.frechet, mask, mask * nan },
+      { "mmd: 2 features and 3", metrics.mmd, mask, al.zeros(2, 3) },
+      { "mmd: half of the samples are equal", metrics.mmd, mask, mask },
+      { "dice: both masks are empty", metrics.dice, mask, mask },
+      { "iou: predicted is 2x2, actual 1x2", metrics.iou, mask, one },
+      { "iou: a mask holds other values", metrics.iou, mask + 2, mask },
+      { "dice: actual holds NaN", metrics.dice, mask, mask * nan },
+      { "t_test: all differences are equal", metrics.t_test, { 1, 2 }, { 0, 1 } },
+      { "wilcoxon: no pair differs", metrics.wilcoxon, { 1, 2 }, { 1, 2 } },
+      { "t_test: at least two pairs", metrics.t_test, { 1 }, { 2 } },
+      { "mcnemar: a and b are lists of booleans", metrics.mcnemar, { 1 }, { 2 } },
+      { "interval: 1 predicted, 2 actual", metrics.interval, metrics.auc, { 1 }, { 1, 2 } },
+    } do
+      local ok, message = pcall(case[2], case[3], case[4], case[5])
+      assert.is_false(ok, case[1])
+      assert.is_truthy(message:find(case[1]), message)
+    end
+  end)
+end)
+
 describe("progress", function()
   local function sink()
     local out = { text = "" }

@@ -11,6 +11,7 @@
 -- weights, optimizer, schedule, averages, random state, the loader's place, early stopping.
 
 local al = require "albedo"
+local length = require "albedo.length"
 local options = require "albedo.options"
 local progress = require "albedo.progress"
 local saves = require "albedo.saves"
@@ -87,7 +88,7 @@ local function start(net, batches, opts)
   whole("accumulate", o.accumulate)
   local steps = o.steps
   if not steps and o.epochs then
-    steps = math.max(1, math.floor(whole("epochs", o.epochs) * #batches / o.accumulate))
+    steps = math.max(1, math.floor(whole("epochs", o.epochs) * length(batches) / o.accumulate))
   end
   whole("steps", steps)
   local low = type(o.validate) == "table" and not o.watch
@@ -224,8 +225,8 @@ function Fit:over(loader)
   local loss, right, n, labelled = 0, 0, 0, true
   for x, y, z in loader() do
     local output = self.net(x)
-    loss = loss + self.loss_of(output, y, x, z):item() * #x
-    n = n + #x
+    loss = loss + self.loss_of(output, y, x, z):item() * x.shape[1]
+    n = n + x.shape[1]
     labelled = labelled and al.is_tensor(output) and output.ndim == 2 and al.is_tensor(y)
       and y.ndim == 1 and y.dtype == "int64"
     if labelled then right = right + output:argmax(2):eq(y):to("int64"):sum():item() end

@@ -4,34 +4,14 @@
 
 local al = require "albedo"
 local options = require "albedo.options"
+local tests = require "albedo.metrics.tests"
 local metrics = {}
 
--- A plain list of numbers from a list or tensor; NaN and emptiness raise.
-local function list(what, name, values)
-  if al.is_tensor(values) then values = values:reshape(-1):totable() end
-  if type(values) ~= "table" then
-    error(("%s: %s is a %s, not a list"):format(what, name, type(values)), 4)
-  end
-  if #values == 0 then error(("%s: %s is empty"):format(what, name), 4) end
-  for i, v in ipairs(values) do
-    if v ~= v then error(("%s: %s[%d] is NaN"):format(what, name, i), 4) end
-  end
-  return values
-end
-
-local function pair(what, a_name, a, b_name, b)
-  a, b = list(what, a_name, a), list(what, b_name, b)
-  if #a ~= #b then error(("%s: %d %s, %d %s"):format(what, #a, a_name, #b, b_name), 3) end
-  return a, b
-end
+local lists = require "albedo.metrics.lists"
+local list, pair, positive = lists.list, lists.pair, lists.positive
+local ascending, count_positives = lists.ascending, lists.count_positives
 
 local function ratio(a, b) return b > 0 and a / b or 0 end
-
--- Is this label the positive class? Booleans say so themselves.
-local function positive(label, class)
-  if type(label) == "boolean" then return label end
-  return label == class
-end
 
 --- - Counts
 -- ------------------------------------------------------------------------------------------
@@ -162,27 +142,6 @@ end
 --- - Scores
 -- ------------------------------------------------------------------------------------------
 
--- Order of the scores, ascending.
-local function ascending(scores)
-  local order = {}
-  for i = 1, #scores do order[i] = i end
-  table.sort(order, function(a, b)
-    if scores[a] ~= scores[b] then return scores[a] < scores[b] end
-    return a < b
-  end)
-  return order
-end
-
-local function count_positives(what, labels, class)
-  local n = 0
-  for i = 1, #labels do n = n + (positive(labels[i], class) and 1 or 0) end
-  if n == 0 or n == #labels then
-    error(("%s: all %d samples are %s; both classes are needed")
-      :format(what, #labels, n == 0 and "negative" or "positive"), 3)
-  end
-  return n
-end
-
 --- Area under the ROC curve: the chance that a positive scores above a negative, ties counting
 -- one half (Mann and Whitney 1947). Labels: booleans, or classes of which `positive` (2) is the
 -- positive one.
@@ -303,45 +262,10 @@ function metrics.bootstrap(statistic, groups, opts)
   return { low, high, rounds = #values }
 end
 
--- Chance that Student's t with `df` degrees lies in [0, t]. With t = sqrt(df) tan(u) the
--- density is proportional to cos(u)^(df - 1), integrated by Simpson's rule.
-local function student_half(t, df)
-  local function integral(b, n)
-    local h, sum = b / n, 1 + math.cos(b) ^ (df - 1)
-    for i = 1, n - 1 do sum = sum + math.cos(i * h) ^ (df - 1) * (i % 2 == 1 and 4 or 2) end
-    return sum * h / 3
-  end
-  return integral(math.atan(t / math.sqrt(df)), 400) / integral(math.pi / 2, 400) / 2
-end
-
-local function student_quantile(level, df)
-  local low, high = 0, 1000
-  for _ = 1, 60 do
-    local mid = (low + high) / 2
-    if student_half(mid, df) < level / 2 then low = mid else high = mid end
-  end
-  return high
-end
-
--- Ranks from 1, ties at their mean.
-local function ranks(values)
-  local order, rank = {}, {}
-  for i = 1, #values do order[i] = i end
-  table.sort(order, function(i, j) return values[i] < values[j] end)
-  local from = 1
-  while from <= #order do
-    local to = from
-    while to < #order and values[order[to + 1]] == values[order[from]] do to = to + 1 end
-    for k = from, to do rank[order[k]] = (from + to) / 2 end
-    from = to + 1
-  end
-  return rank
-end
-
 --- Spearman's rank correlation of two lists or tensors of one length; NaN when one is constant.
 function metrics.spearman(a, b)
   a, b = pair("spearman", "a", a, "b", b)
-  local x, y = ranks(a), ranks(b)
+  local x, y = lists.ranks(a), lists.ranks(b)
   local middle, xy, xx, yy = (#x + 1) / 2, 0, 0, 0
   for i = 1, #x do
     local u, v = x[i] - middle, y[i] - middle
@@ -359,10 +283,60 @@ function metrics.paired(a, b, level)
   local mean, std = metrics.mean_std(difference)
   local out = { mean = mean, std = std, n = #a }
   if #a > 1 then
-    local half = student_quantile(level or 0.95, #a - 1) * std / math.sqrt(#a)
+    local half = tests.student_quantile(level or 0.95, #a - 1) * std / math.sqrt(#a)
     out.interval = { mean - half, mean + half }
   end
   return out
+end
+
+--- The value of metric(predicted, actual), a number, with its percentile interval by bootstrap:
+-- { mean = value, low, high, n }, as reports show it. Options: groups (a list: whole groups are
+-- drawn), rounds = 1000, level = 0.95, seed = 1.
+--   metrics.interval(metrics.auc, scores, labels, { groups = photo_of })
+function metrics.interval(metric, predicted, actual, opts)
+  local o = options("interval", opts, { rounds = 1000, level = 0.95, seed = 1 }, { "groups" })
+  predicted, actual = pair("interval", "predicted", predicted, "actual", actual)
+  local between = metrics.bootstrap(function(drawn)
+    local p, a = {}, {}
+    for k, i in ipairs(drawn) do p[k], a[k] = predicted[i], actual[i] end
+    return metric(p, a)
+  end, o.groups or #actual, { rounds = o.rounds, level = o.level, seed = o.seed })
+  return { mean = metric(predicted, actual), low = between[1], high = between[2], n = #actual }
+end
+
+--- Two predictors on the same samples: metric(a, actual) - metric(b, actual) with its interval
+-- by bootstrap over samples, or over whole groups: { mean, low, high, p, n }; p is twice the
+-- share of draws on the other side of 0, at least 2 / (draws + 1), at most 1. Options as
+-- interval's.
+function metrics.paired_bootstrap(metric, a, b, actual, opts)
+  local o = options("paired_bootstrap", opts, { rounds = 1000, level = 0.95, seed = 1 },
+    { "groups" })
+  a, actual = pair("paired_bootstrap", "a", a, "actual", actual)
+  b = pair("paired_bootstrap", "b", b, "actual", actual)
+  local function difference(drawn)
+    local p, q, t = {}, {}, {}
+    for k, i in ipairs(drawn) do p[k], q[k], t[k] = a[i], b[i], actual[i] end
+    return metric(p, t) - metric(q, t)
+  end
+  local values = {}
+  local between = metrics.bootstrap(function(drawn)
+    local d = difference(drawn)
+    values[#values + 1] = d
+    return d
+  end, o.groups or #actual, { rounds = o.rounds, level = o.level, seed = o.seed })
+  local below, above = 0, 0
+  for _, d in ipairs(values) do
+    if d <= 0 then below = below + 1 end
+    if d >= 0 then above = above + 1 end
+  end
+  return {
+    mean = metric(a, actual) - metric(b, actual), low = between[1], high = between[2],
+    n = #actual, p = math.min(1, 2 * (math.min(below, above) + 1) / (#values + 1)),
+  }
+end
+
+for _, part in ipairs { "curves", "overlap", "features", "tests" } do
+  for name, f in pairs(require("albedo.metrics." .. part)) do metrics[name] = f end
 end
 
 return metrics
