@@ -64,7 +64,7 @@ static int AL_S(pass)(const al_conv *cv, const axis *ax, const real *src, const 
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + 2 * taps) * sizeof *table);
   if (!table) return -1;
   int64_t *off = table, *tap = table + taps;
-  al_window_init(&win, ax, table + 2 * taps);
+  al_window_init(&win, ax, 0, table + 2 * taps);
   al_window_cut(&win, PLANE);
   int64_t threads = omp_get_max_threads();
   int64_t room = al_round_up(win.plane + taps + LANES, 64);
@@ -150,7 +150,7 @@ int AL_R(al_conv_depthwise_weight)(const al_conv *cv, const real *x, const real 
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + padded) * sizeof *table),
           *off = table;
   if (!table) return -1;
-  al_window_init(&win, ax, table + padded);
+  al_window_init(&win, ax, 0, table + padded);
   al_window_cut(&win, PLANE);
   int64_t threads = omp_get_max_threads(), lead = al_round_up(padded * LANES, 64);
   int64_t room = lead + al_round_up(win.plane + LANES, 64);

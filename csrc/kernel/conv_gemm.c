@@ -29,6 +29,10 @@ enum {
   STREAM = 24 << 20, // bytes of output from which it goes past the caches
   ROWS = 256,        // output channels of a task, at most
   TASKS = 16,        // wanted at least, to share among threads
+  COPIES = 4,        // of a row for a strided gradient's taps, at most
+  MANY = 16,         // output channels from which copies of rows may pay
+  FILL = 6,          // cost of a vector copied, in multiplications
+  AHEAD = 4,         // channels from the one copied to the one prefetched
   SMALL = 1 << 10    // pixels of a plane whose images are folded, at most
 };
 
@@ -74,26 +78,28 @@ static al_conv fold(pass *p, const al_conv *cv, const int64_t *from, const int64
   return f;
 }
 
-// The pixels of a chunk as vectors into its window: row by row, or, if that takes a tenth more
-// of them, one run over the padded rows, junk between them included. `depth` and `row` are the
-// steps among the sums. Row by row each vector lies in one row of the output: a task of one
-// part then writes its tiles as they are finished.
+// The pixels of a chunk as vectors into its window: row by row, or, where that is fewer, one
+// run over the rows, junk between them included. `depth` and `row` are the steps among the
+// sums. Where each vector lies in one run of the output (row by row; rows as wide as the
+// output's) a task of one part writes its tiles as they are finished.
 typedef struct layout {
-  int64_t vectors, depth, row, wide;
-  bool flat;
+  int64_t vectors, depth, row, wide, span;
+  bool flat, direct;
 } layout;
 
 static layout lay_out(const window *w, const chunk *c, int64_t lanes) {
   int64_t span = ((c->len[0] - 1) * w->size[1] + c->len[1] - 1) * w->size[2] + c->len[2];
   int64_t flat = al_ceil_div(span, lanes), wide = al_ceil_div(c->len[2], lanes);
   int64_t each = c->len[0] * c->len[1] * wide;
-  if (10 * each > 11 * flat)
-    return (layout){flat, w->size[1] * w->size[2], w->size[2], wide, true};
-  return (layout){each, c->len[1] * wide * lanes, wide * lanes, wide, false};
+  bool direct = c->len[0] == 1 && w->size[2] == w->ax[2].grid;
+  if (10 * each > (direct ? 10 : 11) * flat)
+    return (layout){flat, w->size[1] * w->size[2], w->size[2], wide, span, true, direct};
+  return (layout){each, c->len[1] * wide * lanes, wide * lanes, wide, span, false, true};
 }
 
-// Cuts the grid in boxes of about `pixels`, at least `least`, leaving few lanes idle.
-static void cut(window *w, int64_t pixels, int64_t least, int64_t lanes) {
+// Cuts the grid in boxes of about `pixels`, at least `least`, leaving few lanes idle. Returns
+// the vectors of all boxes.
+static int64_t cut(window *w, int64_t pixels, int64_t least, int64_t lanes) {
   int64_t best = pixels, fewest = INT64_MAX;
   for (int64_t sixteenths = 24; sixteenths >= 8; sixteenths--) {
     al_window_cut(w, al_max(least, pixels * sixteenths / 16));
@@ -102,9 +108,13 @@ static void cut(window *w, int64_t pixels, int64_t least, int64_t lanes) {
     if (all < fewest) fewest = all, best = al_max(least, pixels * sixteenths / 16);
   }
   al_window_cut(w, best);
+  return fewest;
 }
 
-static void plan(pass *p, int64_t taps, int64_t mr, int64_t lanes, int64_t tile) {
+// Plans a pass of `all` taps, `taps` of them in a part at most. Returns its cost a channel of
+// the source, about, in multiplications of vectors.
+static int64_t plan(pass *p, int64_t taps, int64_t all, int64_t mr, int64_t lanes,
+                    int64_t tile) {
   window *w = &p->win;
   p->blocks = al_ceil_div(p->chans, al_max(1, DEPTH / taps));
   p->block = al_ceil_div(p->chans, p->blocks);
@@ -112,7 +122,7 @@ static void plan(pass *p, int64_t taps, int64_t mr, int64_t lanes, int64_t tile)
   int64_t rows = al_min(p->rows, ROWS) * p->parts;
   // Sums that wait for more blocks share the L2 cache with the window and the weights.
   int64_t sums = p->blocks > 1 ? SUMS : 2 * SUMS;
-  cut(w, al_min(sums / rows, WINDOW / p->block), 2 * tile, lanes);
+  int64_t vectors = cut(w, al_min(sums / rows, WINDOW / p->block), 2 * tile, lanes);
   int64_t boxes = w->chunks[0] * w->chunks[1] * w->chunks[2] * p->n * p->groups;
   int64_t splits = al_max(al_ceil_div(p->rows, ROWS), al_ceil_div(TASKS, boxes));
   splits = al_min(splits, al_max(1, p->rows / (4 * mr)));
@@ -120,6 +130,10 @@ static void plan(pass *p, int64_t taps, int64_t mr, int64_t lanes, int64_t tile)
   p->splits = al_ceil_div(p->panels, p->task_panels);
   // Row by row a chunk may take a tenth more vectors than in one run.
   p->columns = al_round_up(w->box[0] * w->size[1] * w->size[2] * 11 / 10, tile) + tile;
+  w->ahead = AHEAD * p->src_chan;
+  if (p->block * w->plane > 2 * WINDOW) return INT64_MAX;
+  return vectors * p->rows * all +
+         FILL * w->chunks[0] * w->chunks[1] * w->chunks[2] * w->plane / lanes;
 }
 
 // Terms of a block, numbered (channel, tap), given where the taps of its first channel lie.
@@ -133,10 +147,14 @@ static void spread(const pass *p, part *q) {
 static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t lanes, int64_t tile,
                      int64_t *table) {
   part *q = p->part;
-  int64_t deep = p->win.deep;
-  al_window_init(&p->win, ax, table);
-  p->win.deep = deep;
-  plan(p, p->win.taps, mr, lanes, tile);
+  int64_t deep = p->win.deep, taps = ax[0].taps * ax[1].taps * ax[2].taps, least = INT64_MAX;
+  int most = p->rows >= MANY && taps > 1 ? 3 : 0, copied = 0;
+  for (int i = 0; i <= most; i++) { // the last time for good
+    al_window_init(&p->win, ax, i < 3 ? i : copied, table);
+    p->win.deep = deep;
+    int64_t cost = plan(p, taps, taps, mr, lanes, tile);
+    if (cost < least) least = cost, copied = i;
+  }
   *q = (part){.taps = p->win.taps, .tap = table + al_window_table(ax)};
   q->off = q->tap + q->taps;
   for (int i = 0; i < 3; i++) p->dst[i] = ax[i].dst, p->stride[i] = 1, q->grid[i] = ax[i].grid;
@@ -148,9 +166,10 @@ static void plan_one(pass *p, const axis *ax, int64_t mr, int64_t lanes, int64_t
 // The gradient in the input of a strided convolution: the window holds what all residues read.
 static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t lanes, int64_t tile,
                           int64_t *table) {
-  static int64_t zero;
+  static int64_t count[COPIES] = {0, 1, 2, 3};
   window *w = &p->win;
-  int64_t taps = 1;
+  int64_t taps = 1, least = INT64_MAX, reach[3];
+  int tries = p->rows >= MANY ? 3 : 0, copied = 0;
   for (int i = 0; i < 3; i++) {
     int64_t low = INT64_MAX, high = INT64_MIN, most = 0, grid = 0;
     for (int64_t r = 0; r < cv->stride[i]; r++) {
@@ -161,11 +180,18 @@ static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t lanes,
       low = al_min(low, al_min(a.base, last)), high = al_max(high, al_max(a.base, last));
     }
     w->ax[i] = (axis){.src = cv->out[i], .grid = grid, .step = 1};
-    w->low[i] = low, w->reach[i] = high - low, w->phases[i] = 1, w->phase[i] = &zero;
+    w->low[i] = low, reach[i] = high - low, w->phase[i] = count;
     p->dst[i] = cv->in[i], p->stride[i] = cv->stride[i];
     taps *= most;
   }
-  plan(p, taps, mr, lanes, tile);
+  for (int j = 0; j <= tries; j++) { // the last time for good
+    for (int i = 0; i < 3; i++) {
+      bool copy = i >= 3 - (j < 3 ? j : copied) && reach[i] < COPIES;
+      w->phases[i] = copy ? reach[i] + 1 : 1, w->reach[i] = copy ? 0 : reach[i];
+    }
+    int64_t cost = plan(p, taps, al_volume(cv->ker), mr, lanes, tile);
+    if (cost < least) least = cost, copied = j;
+  }
   int64_t weights = 0;
   for (int64_t r = 0; r < p->parts; r++) {
     axis a[3] = {al_axis_input(cv, 0, r / cv->stride[2] / cv->stride[1]),
@@ -178,12 +204,13 @@ static void plan_residues(pass *p, const al_conv *cv, int64_t mr, int64_t lanes,
     for (int i = 0; i < 3; i++) q->first[i] = a[i].first, q->grid[i] = a[i].grid;
     for (int64_t t = 0; t < q->taps; t++) {
       int64_t j[3] = {t / a[2].taps / a[1].taps, t / a[2].taps % a[1].taps, t % a[2].taps};
-      int64_t tap = 0, off = 0;
+      int64_t tap = 0, slot[3], place[3];
       for (int i = 0; i < 3; i++) {
+        int64_t e = a[i].base + j[i] * a[i].delta - w->low[i];
         tap = tap * cv->ker[i] + a[i].tap0 + j[i] * a[i].tap_step;
-        off = off * w->size[i] + a[i].base + j[i] * a[i].delta - w->low[i];
+        slot[i] = w->reach[i] ? 0 : e, place[i] = w->reach[i] ? e : 0;
       }
-      q->tap[t] = tap, q->off[t] = off;
+      q->tap[t] = tap, q->off[t] = al_window_at(w, slot, place);
     }
     spread(p, q);
   }
@@ -286,7 +313,10 @@ static void AL_S(places)(const pass *p, const chunk *c, layout l, int64_t cover,
   for (int64_t v = 0; v < cover; v++) {
     int64_t u = al_min(v, l.vectors - 1), r = u / l.wide, x = u % l.wide * LANES;
     int64_t d = r / c->len[1], h = r % c->len[1];
-    if (l.flat) to[v] = (AL_S(place)){u * LANES, 0, 0};
+    if (l.flat)
+      to[v] =
+          (AL_S(place)){u * LANES, c->at[0] * p->dst_deep + c->at[1] * p->dst[2] + u * LANES,
+                        v < l.vectors ? al_min(LANES, l.span - u * LANES) : 0};
     else
       to[v] = (AL_S(place)){(d * w->size[1] + h) * w->size[2] + x,
                             (c->at[0] + d) * p->dst_deep + (c->at[1] + h) * p->dst[2] +
@@ -342,7 +372,7 @@ static void AL_S(task)(const pass *p, int64_t n, int64_t g, int64_t box, int64_t
   int64_t size = (last - first) * p->columns, outs = p->dst_chan;
   real *y = dst + (n * p->groups + g) * p->rows * outs;
   const real *b_group = bias ? bias + g * p->rows : NULL;
-  bool at_once = !l.flat && p->parts == 1;
+  bool at_once = l.direct && p->parts == 1;
   for (int64_t c0 = 0; c0 < p->chans; c0 += p->block) {
     int64_t c1 = al_min(p->chans, c0 + p->block);
     for (int64_t k = c0; k < c1; k++) AL_S(window_fill)

@@ -140,7 +140,16 @@ static void AL_S(accumulate)(int mr, int64_t nv, const window *w, const chunk *c
     ROWS_OF(6)
 #endif
 #if MR > 6
-    ROWS_OF(7) ROWS_OF(8)
+    ROWS_OF(7)
+    ROWS_OF(8)
+#endif
+#if MR > 8
+    ROWS_OF(9)
+    ROWS_OF(10)
+    ROWS_OF(11)
+    ROWS_OF(12)
+    ROWS_OF(13)
+    ROWS_OF(14)
 #endif
   }
 }
@@ -218,7 +227,7 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
   al_axis_join(ax, f.n < cv->n);
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
   if (!table) return -1;
-  al_window_init(&p.win, ax, table + p.terms);
+  al_window_init(&p.win, ax, 0, table + p.terms);
   p.win.deep = p.x_deep;
   p.wide = AL_S(panel_width)(p.kg);
   plan_weight(&p, p.wide);

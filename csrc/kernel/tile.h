@@ -5,25 +5,24 @@
 //
 // a is packed, mr numbers a step. Each of the NV vectors of B has its own base pointer, and
 // step k lies off[k] elements further (a convolution reads its window where it is) or k * NV *
-// LANES further (a packed panel). MR x NV accumulators stay in registers: 8 x 3 of AVX-512's
-// 32, 6 x 2 of AVX2's 16. Every output is one chain of multiply-adds in the order of k,
-// whatever the shape of the tile.
-#ifndef AL_TILE_H
-#define AL_TILE_H
+// LANES further (a packed panel). MR x NV accumulators stay in registers: 14 x 2 of AVX-512's
+// 32 (double: 8 x 3), 6 x 2 of AVX2's 16. Every output is one chain of multiply-adds in the
+// order of k, whatever the shape of the tile.
 #define FEW (MR / 2)
-#if AL_BYTES == 64
-#define MR 8
-#define NV 3
+#undef MR
+#undef NV
+#if AL_BYTES == 64 && AL_REAL == 32
+#define MR 14
+#define NV 2
 #elif AL_BYTES == 32
 #define MR 6
 #define NV 2
-#elif defined(__x86_64__)
+#elif AL_BYTES == 16 && defined(__x86_64__)
 #define MR 4
 #define NV 2
 #else
 #define MR 8
 #define NV 3
-#endif
 #endif
 
 AL_INLINE void AL_S(tile_run)(int mr, int nv, int64_t kc, const real *a, const real *const *b,
@@ -88,7 +87,16 @@ AL_UNUSED static void AL_S(tile)(int mr, int nv, int64_t kc, const real *a,
     TILE_ROWS(6)
 #endif
 #if MR > 6
-    TILE_ROWS(7) TILE_ROWS(8)
+    TILE_ROWS(7)
+    TILE_ROWS(8)
+#endif
+#if MR > 8
+    TILE_ROWS(9)
+    TILE_ROWS(10)
+    TILE_ROWS(11)
+    TILE_ROWS(12)
+    TILE_ROWS(13)
+    TILE_ROWS(14)
 #endif
   }
 }
@@ -117,6 +125,11 @@ AL_UNUSED static void AL_S(tile_few)(int mr, int64_t kc, const real *a, const re
 #endif
 #if MR > 6
   case 4: AL_S(tile_run)(4, 2 * NV, kc, a, b, off, c, ldc, add); break;
+#endif
+#if MR > 8
+  case 5: AL_S(tile_run)(5, 2 * NV, kc, a, b, off, c, ldc, add); break;
+  case 6: AL_S(tile_run)(6, 2 * NV, kc, a, b, off, c, ldc, add); break;
+  case 7: AL_S(tile_run)(7, 2 * NV, kc, a, b, off, c, ldc, add); break;
 #endif
   }
 }

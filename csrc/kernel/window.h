@@ -10,7 +10,8 @@
 //
 // Along an axis write u - low = o * step + e_j, low being the least of base + j * delta. The
 // element lies in phase e_j mod step, at place o + e_j / step of it. Only phases that some tap
-// uses are stored.
+// uses are stored. A copied axis stores a phase of its own for each tap, all at place o: more
+// to fill, but rows are as wide as the box and follow each other without a gap.
 #ifndef AL_KERNEL_WINDOW_H
 #define AL_KERNEL_WINDOW_H
 
@@ -41,6 +42,7 @@ typedef struct window {
   int64_t chunks[3]; // chunks along each axis
   int64_t taps;      // all taps
   int64_t deep;      // elements of the source from one place of axis 0 to the next
+  int64_t ahead;     // elements from what is copied to what to prefetch, or 0
 } window;
 
 // Axis i of a forward pass.
@@ -100,13 +102,14 @@ static inline int64_t al_window_table(const axis *ax) {
   return 3 * (ax[0].taps + ax[1].taps + ax[2].taps);
 }
 
-// Describes the window over three axes; `table` holds al_window_table(ax) numbers and outlives
-// it.
-static inline void al_window_init(window *w, const axis *ax, int64_t *table) {
+// Describes the window over three axes, the last `copied` of which are copied; `table` holds
+// al_window_table(ax) numbers and outlives it.
+static inline void al_window_init(window *w, const axis *ax, int copied, int64_t *table) {
   w->taps = ax[0].taps * ax[1].taps * ax[2].taps;
-  w->deep = ax[1].src * ax[2].src;
+  w->deep = ax[1].src * ax[2].src, w->ahead = 0;
   for (int i = 0; i < 3; i++) {
     const axis *a = &ax[i];
+    int64_t step = i < 3 - copied ? a->step : INT64_MAX;
     w->ax[i] = *a;
     w->place[i] = table, w->slot[i] = table + a->taps, w->phase[i] = table + 2 * a->taps;
     table += 3 * a->taps;
@@ -114,10 +117,10 @@ static inline void al_window_init(window *w, const axis *ax, int64_t *table) {
     w->reach[i] = w->phases[i] = 0;
     for (int64_t j = 0; j < a->taps; j++) {
       int64_t e = a->base + j * a->delta - w->low[i], s = 0;
-      w->place[i][j] = e / a->step;
-      w->reach[i] = al_max(w->reach[i], e / a->step);
-      while (s < w->phases[i] && w->phase[i][s] != e % a->step) s++;
-      if (s == w->phases[i]) w->phase[i][w->phases[i]++] = e % a->step;
+      w->place[i][j] = e / step;
+      w->reach[i] = al_max(w->reach[i], e / step);
+      while (s < w->phases[i] && w->phase[i][s] != e % step) s++;
+      if (s == w->phases[i]) w->phase[i][w->phases[i]++] = e % step;
       w->slot[i][j] = s;
     }
   }
@@ -139,18 +142,22 @@ static inline void al_window_cut(window *w, int64_t pixels) {
   }
 }
 
-// Where tap t (numbered over the pass's own taps, w fastest) finds its element for the chunk's
-// pixel 0.
+// Where the chunk's pixel 0 finds the element at `place` of the phases `slot`: phases of d,
+// then of h, then of w, are outermost.
+static inline int64_t al_window_at(const window *w, const int64_t slot[3],
+                                   const int64_t place[3]) {
+  int64_t s = 0, p = 0;
+  for (int i = 0; i < 3; i++) s = s * w->phases[i] + slot[i], p = p * w->size[i] + place[i];
+  return s * w->size[0] * w->size[1] * w->size[2] + p;
+}
+
+// The same for tap t, numbered over the pass's own taps, w fastest.
 static inline int64_t al_window_offset(const window *w, int64_t t) {
   int64_t j[3] = {t / (w->ax[2].taps * w->ax[1].taps), t / w->ax[2].taps % w->ax[1].taps,
-                  t % w->ax[2].taps};
-  int64_t off = 0, block = w->plane;
-  for (int i = 0; i < 3; i++) {
-    block /= w->phases[i];
-    off += w->slot[i][j[i]] * block; // phases of d, then of h, then of w: outermost
-  }
-  int64_t p = w->place[0][j[0]] * w->size[1] + w->place[1][j[1]];
-  return off + p * w->size[2] + w->place[2][j[2]];
+                  t % w->ax[2].taps},
+          slot[3], place[3];
+  for (int i = 0; i < 3; i++) slot[i] = w->slot[i][j[i]], place[i] = w->place[i][j[i]];
+  return al_window_at(w, slot, place);
 }
 
 // The weight's own number of tap t of the pass.
@@ -211,6 +218,12 @@ AL_INLINE void AL_S(window_row)(real *d, const real *s, int64_t size, int64_t u0
   for (; z < size; z += LANES) AL_S(store)(d + z, (rvec){0});
 }
 
+// Asks for n numbers at s + at, which may lie anywhere.
+AL_INLINE void AL_S(window_ahead)(const real *s, int64_t at, int64_t n) {
+  uintptr_t p = (uintptr_t)s + (uintptr_t)at * sizeof *s, end = p + (uintptr_t)n * sizeof *s;
+  for (; p < end; p += 64) __builtin_prefetch((const void *)p);
+}
+
 // Copies the window of one channel for one chunk: d gets w->plane numbers, s is the channel's
 // source.
 AL_UNUSED static __attribute__((noinline)) void
@@ -226,6 +239,9 @@ AL_S(window_fill)(const window *w, const chunk *ch, const real *s, real *d) {
           for (int64_t zh = 0; zh < w->size[1]; zh++, d += w->size[2]) {
             int64_t uh = u0[1] + w->phase[1][fh] + zh * a[1].step;
             bool inside = ud >= 0 && ud < a[0].src && uh >= 0 && uh < a[1].src;
+            int64_t at = ud * w->deep + uh * a[2].src + u0[2];
+            if (w->ahead && fw == 0)
+              AL_S(window_ahead)(s, at + w->ahead, w->size[2] * a[2].step);
             if (!inside) memset(d, 0, (size_t)w->size[2] * sizeof *d);
             else AL_S(window_row)
             (d, s + ud * w->deep + uh * a[2].src, w->size[2], u0[2] + w->phase[2][fw],
