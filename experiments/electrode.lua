@@ -14,7 +14,7 @@ local lab, metrics, structure = al.lab, al.metrics, al.classical.structure
 local run = lab.start("electrode", {
   title = "Electrode segmentation with artificial electrodes",
   about = "A 3D U-Net trained on little labelled data, on artificial electrodes, and on both.",
-  side = 56, volumes = 4, labelled = 28, patch = 24, batch = 2, steps = 220, base = 8,
+  side = 48, volumes = 4, labelled = 28, patch = 24, batch = 2, steps = 300, base = 8,
   lr = 4e-3, volume = "",
   quick = {
     side = 24, volumes = 2, labelled = 16, patch = 16, steps = 12, base = 4, seeds = 1,
@@ -53,13 +53,17 @@ end
 
 -- ---- the network ----------------------------------------------------------------------------
 
--- Cross-entropy, and 1 minus the mean of the phases' soft Dice.
+-- Cross-entropy weighted by 1 / (4 share of a phase in the artificial electrodes), and 1 minus
+-- the mean of the phases' soft Dice.
+local shares = artificial.set
+local weight = 1 / (4 * al.tensor { 1 - shares.graphite - shares.silicon - shares.binder,
+  shares.graphite, shares.silicon, shares.binder })
 local function loss(scores, y)
   local p = scores:softmax(2)
   local g = y:one_hot(#PHASES, { dtype = "float32" }):permute(1, 5, 2, 3, 4)
   local all = { 1, 3, 4, 5 }
   local dice = ((p * g):sum(all) * 2 + 1) / (p:sum(all) + g:sum(all) + 1)
-  return scores:cross_entropy(y) + 1 - dice:mean()
+  return scores:cross_entropy(y, { weight = weight }) + 1 - dice:mean()
 end
 
 local function segment(net, x)

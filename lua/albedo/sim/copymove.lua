@@ -13,6 +13,7 @@
 -- plain translation copies pixels exactly.
 
 local al = require "albedo"
+local dice = require "albedo.sim.dice"
 local length = require "albedo.length"
 local options = require "albedo.options"
 
@@ -42,19 +43,6 @@ local Forge, Album = {}, {}
 Forge.__index, Album.__index = Forge, Album
 
 -- ---- chance ---------------------------------------------------------------------------------
-
--- draw(a, b): uniform numbers from a generator (absent: the default one), taken 64 at a time.
-local function dice(generator)
-  local left = {}
-  return function(a, b)
-    if #left == 0 then
-      left = al.scope(function()
-        return al.rand(64, { dtype = "float64", generator = generator }):totable()
-      end)
-    end
-    return a + (b - a) * table.remove(left)
-  end
-end
 
 local function whole(draw, a, b) return math.min(b, a + math.floor(draw(0, b - a + 1))) end
 

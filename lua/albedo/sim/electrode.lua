@@ -28,6 +28,7 @@
 -- or a plain guess at a beamline's; none was chosen by a network's results.
 
 local al = require "albedo"
+local dice = require "albedo.sim.dice"
 local options = require "albedo.options"
 
 local CM = 0.5e-4 -- a voxel's side
@@ -49,19 +50,6 @@ local domains = {
 
 local Electrode = {}
 Electrode.__index = Electrode
-
--- draw(a, b): uniform numbers; 256 at a time
-local function dice(generator)
-  local left = {}
-  return function(a, b)
-    if #left == 0 then
-      left = al.scope(function()
-        return al.rand(256, { dtype = "float64", generator = generator }):totable()
-      end)
-    end
-    return a + (b - a) * table.remove(left)
-  end
-end
 
 -- A rotation that takes the z axis `tilt` away from itself: rows of the body's axes, each over
 -- (z, y, x).

@@ -4,6 +4,7 @@ local sim = {}
 local parts = {
   copymove = "albedo.sim.copymove", forged = "albedo.sim.forged",
   photographs = "albedo.sim.photographs", electrode = "albedo.sim.electrode",
+  thorax = "albedo.sim.thorax", textures = "albedo.sim.textures",
 }
 
 return setmetatable(sim, { homes = parts, __index = function(t, name)
