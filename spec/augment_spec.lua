@@ -1,4 +1,5 @@
 local al = require "albedo"
+package.path = "./spec/?.lua;" .. package.path
 local augment = al.data.augment
 
 local function gap(a, b) return (a:to "float64" - b:to "float64"):abs():max():item() end
@@ -97,6 +98,42 @@ describe("augment", function()
     local cx, cy = at(c)
     assert.near(0, (bx - ax) * (cy - ay) - (by - ay) * (cx - ax), 1e-3)
     assert.is_true(math.abs(ax - bx) > 1)
+  end)
+
+  it("reads where SciPy's map_coordinates does", function()
+    local files = require "support.files"
+    local names, prefix = files.python("scipy, numpy", [=[
+import sys, numpy as n
+from scipy.ndimage import map_coordinates as m
+g = n.random.default_rng(2)
+for d, shape in (1, (2, 9)), (2, (3, 7, 8)), (3, (2, 5, 6, 7)):
+  x = g.standard_normal(shape).astype('f4')
+  at = (g.uniform(-2, 9, (d, 300))).astype('f4')
+  want = [n.stack([m(p.astype('f8'), at.astype('f8'), order=o, mode=mode, cval=0.25) for p in x])
+    for o in (0, 1) for mode in ('grid-constant', 'nearest')]
+  n.concatenate([x.ravel(), at.ravel(), n.stack(want).astype('f4').ravel()]).tofile(sys.argv[1] + str(d))
+  print(d)
+]=])
+    if not names then return pending "python3-scipy is not installed" end
+    for d, shape in ipairs { { 2, 9 }, { 3, 7, 8 }, { 2, 5, 6, 7 } } do
+      local all, n = al.io.raw(prefix .. d, { dtype = "float32" }), 1
+      for _, size in ipairs(shape) do n = n * size end
+      local x = all[{ { 1, n } }]:reshape(shape)
+      local at = all[{ { n + 1, n + 300 * d } }]:reshape(d, 300)
+      local want = all[{ { n + 300 * d + 1, -1 } }]:reshape(4, shape[1], 300)
+      for k, o in ipairs { { mode = "nearest", fill = 0.25 }, { mode = "nearest", border = true },
+        { fill = 0.25 }, { border = true } } do
+        local y = x:map_coordinates(at, o)
+        assert.is_true(gap(y, want[k]) < 2e-6, d .. " dims, case " .. k)
+        if k < 3 then
+          local whole = (x * 1000):to "int64"
+          assert.is_true(gap(whole:map_coordinates(at, { mode = "nearest", border = true }),
+            ((x * 1000):to "int64"):to("float32"):map_coordinates(at,
+              { mode = "nearest", border = true })) == 0)
+        end
+      end
+    end
+    files.clear()
   end)
 
   it("hue turns as HSV does", function()
@@ -199,7 +236,7 @@ describe("augment", function()
     local after = al.memory().blocks
     collectgarbage "restart"
     assert.is_true(al.alive(new))
-    assert.equal(before + 2, after, "its handle and its values")
+    assert.equal(before + 1, after, "one tensor")
   end)
 
   it("mixup mixes pictures and labels by the same share", function()

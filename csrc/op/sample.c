@@ -224,3 +224,165 @@ AL_OP(grid_sample,
                 "{padding_mode='border'}}, "
                 "{r(1,1,3,4), unit(1,2,3,2), {mode='nearest'}}, {r(1,2,4,4), unit(1,3,2,2), "
                 "{align_corners=true}}");
+
+/* ---- map_coordinates ---- */
+
+enum { RUN = 128 }; /* points taken together: their neighbours and weights stay in the cache */
+
+typedef struct reading {
+  const char *x;
+  const double *at; /* (d, points), in pixels from 0 */
+  char *y;
+  int64_t planes, plane, points, size[3];
+  int d;
+  bool nearest, border;
+  double fill;
+} reading;
+
+/* The 2^d neighbours (1 when nearest) of each point of a run: offsets in a plane, clamped into
+ * it, and weights, 0 outside unless the border counts there. */
+static void neighbourhood(const reading *r, int64_t from, int64_t n, int64_t (*at)[RUN],
+                          double (*weight)[RUN]) {
+  int corners = r->nearest ? 1 : 1 << r->d;
+  for (int k = 0; k < corners; k++)
+    for (int64_t t = 0; t < n; t++) at[k][t] = 0, weight[k][t] = 1;
+  for (int i = 0; i < r->d; i++) {
+    const double *c = r->at + i * r->points + from;
+    int64_t size = r->size[i];
+    double most = (double)size + 1;
+    for (int64_t t = 0; t < n; t++) {
+      double p = r->nearest ? c[t] + 0.5 : c[t];
+      p = p > -2 ? p < most ? p : most : -2; /* NaN is outside */
+      int64_t low = (int64_t)(p + 2) - 2;    /* floor */
+      double part[2] = {1, p - (double)low};
+      int64_t place[2] = {low, low + 1};
+      if (!r->nearest) part[0] = 1 - part[1];
+      for (int side = 0; side < 2; side++) {
+        if (place[side] >= 0 && place[side] < size) continue;
+        if (!r->border) part[side] = 0;
+        place[side] = place[side] < 0 ? 0 : size - 1;
+      }
+      for (int k = 0; k < corners; k++) {
+        at[k][t] = at[k][t] * size + place[k >> i & 1];
+        weight[k][t] *= part[k >> i & 1];
+      }
+    }
+  }
+}
+
+/* Each plane's sum over the neighbours; what their weights lack of 1 is the fill's. */
+#define READ(NAME, T, REAL, STORE)                                                          \
+  static void read_##NAME(int64_t begin, int64_t end, void *context) {                      \
+    const reading r = *(const reading *)context;                                            \
+    int corners = 1 << r.d;                                                                 \
+    for (int64_t from = begin * RUN; from < end * RUN && from < r.points; from += RUN) {    \
+      int64_t at[8][RUN], n = r.points - from < RUN ? r.points - from : RUN;                \
+      double weight[8][RUN];                                                                \
+      neighbourhood(&r, from, n, at, weight);                                               \
+      for (int64_t plane = 0; plane < r.planes; plane++) {                                  \
+        const T *x = (const T *)(const void *)r.x + plane * r.plane;                        \
+        T *y = (T *)(void *)r.y + plane * r.points + from;                                  \
+        REAL sum[RUN];                                                                      \
+        for (int64_t t = 0; t < n; t++) sum[t] = 0;                                         \
+        if (!r.border && r.fill != 0)                                                       \
+          for (int64_t t = 0; t < n; t++) {                                                 \
+            double all = 0;                                                                 \
+            for (int k = 0; k < corners; k++) all += weight[k][t];                          \
+            sum[t] = (REAL)(1 - all) * (REAL)r.fill;                                        \
+          }                                                                                 \
+        for (int k = 0; k < corners; k++)                                                   \
+          for (int64_t t = 0; t < n; t++) sum[t] += (REAL)x[at[k][t]] * (REAL)weight[k][t]; \
+        for (int64_t t = 0; t < n; t++) y[t] = STORE(sum[t]);                               \
+      }                                                                                     \
+    }                                                                                       \
+  }
+#define READ_BYTE(v) ((uint8_t)((v) + 0.5f))
+#define READ_AS_IS(v) (v)
+READ(u8, uint8_t, float, READ_BYTE)
+READ(f32, float, float, READ_AS_IS)
+READ(f64, double, double, READ_AS_IS)
+
+/* The nearest element of any dtype, `width` bytes; `fill` points to one. */
+typedef struct picking {
+  reading r;
+  const char *fill;
+  int64_t width;
+} picking;
+static void pick(int64_t begin, int64_t end, void *context) {
+  const picking *p = context;
+  const reading *r = &p->r;
+  for (int64_t from = begin * RUN; from < end * RUN && from < r->points; from += RUN) {
+    int64_t at[1][RUN], n = r->points - from < RUN ? r->points - from : RUN;
+    double weight[1][RUN];
+    neighbourhood(r, from, n, at, weight);
+    for (int64_t plane = 0; plane < r->planes; plane++) {
+      const char *x = r->x + plane * r->plane * p->width;
+      char *y = r->y + (plane * r->points + from) * p->width;
+      for (int64_t t = 0; t < n; t++) {
+        const char *v = weight[0][t] > 0 ? x + at[0][t] * p->width : p->fill;
+        if (p->width == 1) y[t] = *v;
+        else memcpy(y + t * p->width, v, (size_t)p->width);
+      }
+    }
+  }
+}
+
+static int map_coordinates(al_call *c) {
+  al_tensor *x = ARG_T(0), *at = ARG_T(1);
+  const char *mode = c->a[2].s;
+  bool nearest = !strcmp(mode, "nearest");
+  int64_t d = at->ndim > 0 ? at->shape[0] : 0, shape[AL_MAX_DIMS];
+  if (!nearest && strcmp(mode, "linear"))
+    return al_fail("mode '%s' is none of linear, nearest", mode);
+  if (d < 1 || d > 3 || d > x->ndim)
+    return al_fail("at has shape %s, wants d x ... for the last d (1 to 3) dims of x",
+                   al_shape_text(at->ndim, at->shape));
+  al_dtype dtype = (al_dtype)x->dtype;
+  if (!nearest && dtype != AL_UINT8 && dtype != AL_FLOAT32 && dtype != AL_FLOAT64)
+    return al_fail("x is %s, wants uint8, float32 or float64 unless nearest",
+                   al_dtype_name(dtype));
+  int lead = x->ndim - (int)d, ndim = lead + at->ndim - 1;
+  if (ndim > AL_MAX_DIMS) return al_fail("the result has %d dims", ndim);
+  memcpy(shape, x->shape, sizeof *shape * (size_t)lead);
+  memcpy(shape + lead, at->shape + 1, sizeof *shape * (size_t)(at->ndim - 1));
+  reading r = {.planes = al_product(lead, x->shape),
+               .plane = 1,
+               .d = (int)d,
+               .nearest = nearest,
+               .border = ARG_B(4),
+               .fill = c->a[3].f};
+  for (int i = 0; i < d; i++) r.plane *= r.size[i] = x->shape[lead + i];
+  if (!r.plane) return al_fail("x has no elements");
+  if (dtype == AL_UINT8 && !(r.fill >= 0 && r.fill <= 255))
+    return al_fail("fill is %g, wants 0 to 255", r.fill);
+  x = al_dense(x, dtype);
+  at = al_dense(at, AL_FLOAT64);
+  al_tensor *y = al_empty(dtype, ndim, shape), *one = al_empty(dtype, 0, NULL);
+  if (!x || !at || !y || !one) return -1;
+  al_set(one, 0, c->a[3].f);
+  r.x = al_data(x), r.at = al_data(at), r.y = al_data(y);
+  r.points = al_numel(at) / d;
+  picking p = {r, al_data(one), (int64_t)al_dtype_size(dtype)};
+  int64_t runs = (r.points + RUN - 1) / RUN;
+  if (nearest) al_parallel(runs, 64, pick, &p);
+  else
+    al_parallel(runs, 1 + 64 / (r.planes + 8),
+                dtype == AL_UINT8     ? read_u8
+                : dtype == AL_FLOAT32 ? read_f32
+                                      : read_f64,
+                &r);
+  return al_ret(c, y);
+}
+AL_OP(map_coordinates, .sig = "x:T at:T {mode:str=linear fill:num=0 border:bool=false} -> T",
+      .doc =
+          "x (..., spatial) read at points: at (d, ...) holds the positions along each of x's "
+          "last d dims (1 to 3),\n"
+          "in pixels from 0. The result has the points' shape for the spatial dims. mode: "
+          "linear between the 2^d\n"
+          "neighbours (uint8, float32, float64), nearest (any dtype). Outside lies `fill`, or "
+          "with border the nearest\n"
+          "pixel: SciPy's map_coordinates with order 1 or 0 and mode grid-constant or nearest. "
+          "Not differentiable: see grid_sample.",
+      .forward = map_coordinates, .flags = AL_F_NODIFF,
+      .sample = "{r(2,4,5), r(2,3,2) * 2 + 1}, {ints(0,255,3,4,5):to('uint8'), r(3,7) * 3, "
+                "{border=true}}, {ints(1,9,2,6), r(1,4) * 4, {mode='nearest', fill=-1}}");

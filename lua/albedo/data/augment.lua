@@ -11,8 +11,7 @@
 --
 -- Pictures are ... x H x W, volumes (dims = 3) ... x D x H x W; bytes count 0 to 255, floats 0
 -- to 1, and keep their kind. Further values that are tensors of the same spatial size are
--- masks:
--- they go through the same geometry, each pixel taking its nearest neighbour's value, and are
+-- masks: they go through the same geometry, each pixel taking its nearest neighbour's value, and are
 -- left alone by what changes colours. Other values, such as labels, pass.
 --
 -- Every transform takes p, the chance that it is applied (1, flips 0.5 an axis), and generator,
@@ -161,71 +160,39 @@ local function as_float(x, fn)
   return (fn(x:to "float32" / white):clamp(0, 1) * white + 0.5):to(x.dtype)
 end
 
--- x (... x spatial) read at coords: a tensor for each spatial dim, in pixels from 0, all of one
--- shape. Linear between the 2^d neighbours, or the nearest one. fill: the value outside, or
--- "border": the nearest pixel's.
+-- x (... x spatial) read at coords (d x spatial), in pixels from 0: linear between the 2^d
+-- neighbours, or the nearest one. fill: the value outside, or "border": the nearest pixel's.
 local function read_at(x, coords, nearest, fill)
-  local d = #coords
-  local size, lead = size_of(x, d), {}
-  for i = 1, x.ndim - d do lead[i] = x:size(i) end
-  local points, shape = 1, {}
-  for i = 1, d do points = points * size[i] end
-  for i, n in ipairs(lead) do shape[i] = n end
-  for _, n in ipairs(coords[1].shape) do shape[#shape + 1] = n end
-  local flat = x:reshape(-1, points)
-  local low, sum, covered = {}, nil, nil
-  for i, c in ipairs(coords) do low[i] = (nearest and c + 0.5 or c):floor() end
-  for corner = 0, nearest and 0 or 2 ^ d - 1 do
-    local at, weight, inside
-    for i, c in ipairs(coords) do
-      local upper = math.floor(corner / 2 ^ (i - 1)) % 2
-      local position, share = low[i] + upper, c - low[i]
-      local held = position:clamp(0, size[i] - 1)
-      local within = held:eq(position)
-      inside = inside and inside:logical_and(within) or within
-      share = upper == 1 and share or 1 - share
-      weight = weight and weight * share or share
-      held = held:to "int64"
-      at = at and at * size[i] + held or held
-    end
-    local value = flat:index_select(2, at:reshape(-1) + 1)
-    inside = inside:reshape(-1)
-    if nearest then
-      if fill ~= "border" then
-        value = al.where(inside, value, al.full({ 1 }, fill, { dtype = x.dtype }))
-      end
-      return value:reshape(shape)
-    end
-    weight = weight:reshape(-1)
-    if fill ~= "border" then
-      weight = weight * inside:to(weight.dtype)
-      covered = covered and covered + weight or weight
-    end
-    sum = sum and sum + value * weight or value * weight
-  end
-  if fill ~= "border" and fill ~= 0 then sum = sum + (1 - covered) * fill end
-  return sum:reshape(shape)
+  local border = fill == "border"
+  return x:map_coordinates(coords, { mode = nearest and "nearest" or "linear",
+    fill = border and 0 or fill, border = border })
 end
 
--- A transform whose draw gives the coordinates to read at. o.fill is the pictures', o.fill_mask
--- the masks'.
+-- A transform whose draw gives the coordinates to read at, a list. o.fill (0 to 1) is the
+-- pictures', o.fill_mask the masks'.
 local function warp(name, o, draw)
   return transform(name, o, {
-    draw = draw,
+    draw = function(random, x) return al.stack(draw(random, x), 1) end,
     picture = function(x, coords)
+      if x.dtype == "uint8" then
+        return read_at(x, coords, false, o.fill == "border" and "border" or o.fill * 255)
+      end
       return as_float(x, function(y) return read_at(y, coords, false, o.fill) end)
     end,
     mask = function(m, coords) return read_at(m, coords, true, o.fill_mask) end,
   })
 end
 
--- For each spatial dim the positions 0 .. n - 1 minus `from`, in full.
+-- For each spatial dim the positions 0 .. n - 1 minus `from`, a line along that dim.
 local function positions(size, from)
   local lines = {}
   for i, n in ipairs(size) do
-    lines[i] = al.arange(0, n - 1, { dtype = "float32" }) - (from and from[i] or 0)
+    local shape = {}
+    for k = 1, #size do shape[k] = k == i and n or 1 end
+    lines[i] = (al.arange(0, n - 1, { dtype = "float32" }) - (from and from[i] or 0))
+      :reshape(shape)
   end
-  return { al.meshgrid(lines) }
+  return lines
 end
 
 --- Mirrors each of these dims with chance p. Options: axes = { -1 } (with dims = 3: { -1, -2,
@@ -387,10 +354,8 @@ function augment.affine(opts)
 end
 
 --- Bends smoothly (Simard et al. 2003): each pixel is read elsewhere, by normal displacements
--- of
--- standard deviation `amount` pixels, smoothed by a Gaussian of `smooth` pixels. Options:
--- amount
--- = 3, smooth = 8, fill = "border", fill_mask = "border", dims = 2.
+-- of standard deviation `amount` pixels, smoothed by a Gaussian of `smooth` pixels. Options:
+-- amount = 3, smooth = 8, fill = "border", fill_mask = "border", dims = 2.
 function augment.elastic(opts)
   local o = settings("elastic", opts,
     { amount = 3, smooth = 8, fill = "border", fill_mask = "border", dims = 2 })
@@ -528,8 +493,7 @@ end
 --- Mixes a batch with itself in another order (Zhang et al. 2018): x (n, ...) and y, classes
 -- from 1 (n) or shares of classes (n, classes), become share * (x, y) + (1 - share) * (x, y) of
 -- another sample. Options: alpha = 0.2 (share is drawn from Beta(alpha, alpha)), classes
--- (needed
--- for y of classes), generator. Returns x, the shares of the classes, share.
+-- (needed for y of classes), generator. Returns x, the shares of the classes, share.
 function augment.mixup(x, y, opts)
   local o = options("augment.mixup", opts, { alpha = 0.2 }, { "classes", "generator" })
   if y.ndim == 1 then

@@ -1,8 +1,10 @@
 """Pictures as data: affine maps, resizing, nearest descriptors. None has gradients."""
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import ndimage
 from peer import row
 
 
@@ -20,6 +22,18 @@ def affine(x, matrix, size=None, mode="bilinear", fill=0.0):
 row("affine", affine, lambda d: (
     (b := d.int(1, 2)), d.normal([b, d.int(1, 3), d.int(4, 9), d.int(4, 9)]), d.normal([b, 2, 3]),
     [d.int(2, 9), d.int(2, 9)], {"mode": d.choice("bilinear", "nearest"), "fill": d.num(-1, 1)})[1:], n=24, grad=False, dtype=False)
+
+
+def map_coordinates(x, at, mode="linear", fill=0.0, border=False):
+    planes = x.reshape(-1, *x.shape[-at.shape[0]:]).double().numpy()
+    y = [ndimage.map_coordinates(p, at.double().numpy(), order=int(mode == "linear"), mode="nearest" if border else "grid-constant", cval=fill)
+         for p in planes]
+    return torch.tensor(np.stack(y)).reshape(*x.shape[:-at.shape[0]], *at.shape[1:])
+
+
+row("map_coordinates", map_coordinates, lambda d: (
+    (k := d.int(1, 3)), d.normal([d.int(1, 3), *[d.int(2, 7) for _ in range(k)]]), d.normal([k, d.int(1, 9), 2]) * 3,
+    {"mode": d.choice("linear", "nearest"), "fill": d.num(-1, 1), "border": d.choice(True, False)})[1:], n=24, grad=False, dtype=False)
 
 
 def covered(n, m):
@@ -61,3 +75,16 @@ def self_match(x, stride=1, exclude=1.0):
 row("self_match", self_match, lambda d: (  # in float32 whatever x is
     d.float(torch.randn([d.int(1, 2), d.int(2, 6), d.int(2, 7), d.int(2, 7)], generator=d.gen), torch.float32),
     d.int(1, 2), d.num(1, 3)), grad=False, dtype=False, positions=(1,))
+
+
+def unpack_bits(data, n):
+    out, at, data = [], 0, data.tolist()
+    while len(out) < n:
+        k = data[at]
+        out += data[at + 1:at + 2 + k] if k < 128 else [data[at + 1]] * (257 - k)
+        at += k + 2 if k < 128 else 2
+    return torch.tensor(out[:n], dtype=torch.uint8)
+
+
+row("unpack_bits", unpack_bits, lambda d: (
+    torch.tensor([2, d.int(0, 255), 5, 6, 257 - d.int(2, 99), d.int(0, 255), 0, 9], dtype=torch.uint8), 5), n=4, grad=False, dtype=False)
