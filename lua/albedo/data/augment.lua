@@ -11,8 +11,8 @@
 --
 -- Pictures are ... x H x W, volumes (dims = 3) ... x D x H x W; bytes count 0 to 255, floats 0
 -- to 1, and keep their kind. Further values that are tensors of the same spatial size are
--- masks: they go through the same geometry, each pixel taking its nearest neighbour's value, and are
--- left alone by what changes colours. Other values, such as labels, pass.
+-- masks: they go through the same geometry, each pixel taking its nearest neighbour's value,
+-- and are left alone by what changes colours. Other values, such as labels, pass.
 --
 -- Every transform takes p, the chance that it is applied (1, flips 0.5 an axis), and generator,
 -- its source of random numbers. Without one it is the default generator, which a loader seeds
