@@ -38,7 +38,7 @@ end
 
 function InvertedResidual:forward(x)
   local y = self.conv(x)
-  return self.shortcut and x + y or y
+  return self.shortcut and y:add_(x) or y
 end
 
 -- expansion, channels, repeats, stride of the first

@@ -31,7 +31,7 @@ function Block:forward(x)
     y = self["bn" .. i](self["conv" .. i](y))
     if i < self.count then y = y:relu_() end
   end
-  return (y + (self.downsample and self.downsample(x) or x)):relu_()
+  return y:add_(self.downsample and self.downsample(x) or x):relu_()
 end
 
 -- blocks of the four stages; bottlenecks end four times as wide
