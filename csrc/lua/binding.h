@@ -76,6 +76,7 @@ al_tensor *al_to_tensor(lua_State *L, state *st,
 al_tensor *al_check_tensor(lua_State *L, state *st, int i, const char *who);
 void al_release_slot(slot *s); /* lets go of its tensor, which then reads as released */
 void al_limit(lua_State *L, state *st);         /* the soft limit: may collect */
+void al_lower_limit(lua_State *L, state *st);   /* after much was let go */
 void al_collect_large(lua_State *L, state *st); /* before a backward pass */
 void al_mode(lua_State *L, state *st);  /* grad mode of the coroutine; after the last allocation
                                            of  Lua's before the kernel is called */

@@ -169,11 +169,20 @@ static double seconds(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+static int64_t next_limit(lua_State *L, const state *st) {
+  return al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
+}
+
+void al_lower_limit(lua_State *L, state *st) {
+  int64_t next = next_limit(L, st);
+  if (next < st->limit) st->limit = next;
+}
+
 static void collect_timed(lua_State *L, state *st, double now) {
   enum { SHARE = 30 }; /* time between collections over the time of one */
   al_collect(L, st);
   st->rested = now + (1 + SHARE) * (seconds() - now);
-  st->limit = al_live_bytes() + (int64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + st->slack;
+  st->limit = next_limit(L, st);
 }
 
 /* Before a backward pass: dead variables of the forward pass would keep what it frees as it

@@ -68,6 +68,7 @@ static int scope_close(lua_State *L) {
     inner = next;
   }
   close_scope(st, s);
+  al_lower_limit(L, st);
   if (mine) {
     lua_getiuservalue(L, 1, 1); /* the parent */
     set_current(L, st);
