@@ -251,11 +251,49 @@ for d, shape in (1, (2, 9)), (2, (3, 7, 8)), (3, (2, 5, 6, 7)):
     assert.equal(shared, select(3, augment.mixup(x, shares, { generator = al.generator(1) })))
   end)
 
+  it("cutmix puts a box of another sample in, labels by its area", function()
+    local x = al.arange(1, 4, { dtype = "float32" }):reshape(4, 1, 1, 1):expand(4, 2, 10, 8)
+    local y = al.tensor({ 1, 2, 3, 4 }, { dtype = "int64" })
+    local seen = 0
+    for _ = 1, 20 do
+      local mixed, shares, share = augment.cutmix(x, y, { classes = 4 })
+      local means, wanted = mixed:mean { 2, 3, 4 }, shares:matmul(al.arange(1, 4):to "float32")
+      assert.is_true(gap(means, wanted) < 1e-4, "the box's area is the other's share")
+      assert.is_true(gap(shares:sum(2), al.ones(4)) < 1e-6)
+      assert.is_true(gap(mixed, mixed:floor()) == 0, "pixels are of one sample or the other")
+      if share > 0.05 and share < 0.95 then seen = seen + 1 end
+    end
+    assert.is_true(seen > 8)
+    assert.equal(1, x:amin():item())
+    local volume = augment.cutmix(al.rand(2, 1, 4, 5, 6), al.eye(2))
+    assert.same({ 2, 1, 4, 5, 6 }, volume.shape)
+    assert.error_matches(function() augment.cutmix(x, y) end, "option 'classes' is missing")
+  end)
+
+  it("tones: gray, solarize, posterize, stretch, sharpen, and colours of volumes", function()
+    local x = al.rand(3, 8, 8)
+    local gray = augment.gray()(x)
+    assert.is_true(gap(gray, al.image.to_rgb(al.image.to_gray(x))) == 0)
+    local y = augment.solarize { threshold = { 0.6, 0.6 } }(al.tensor { { 0.5, 0.6, 1 } })
+    assert.is_true(gap(y, al.tensor { { 0.5, 0.4, 0 } }) < 1e-6)
+    y = augment.posterize { levels = { 3, 3 } }(al.tensor { { 0, 0.24, 0.26, 0.7, 0.8 } })
+    assert.is_true(gap(y, al.tensor { { 0, 0, 0.5, 0.5, 1 } }) < 1e-6)
+    local bytes = augment.posterize { levels = { 2, 2 } }(al.tensor({ { 3, 128, 200 } }, { dtype = "uint8" }))
+    assert.same({ { 0, 255, 255 } }, bytes:totable())
+    y = augment.stretch()(al.tensor { { { 0.25, 0.5 }, { 0.75, 0.25 } }, { { 0.5, 0.5 }, { 0.5, 0.5 } } })
+    assert.is_true(gap(y, al.tensor { { { 0, 0.5 }, { 1, 0 } }, { { 0.5, 0.5 }, { 0.5, 0.5 } } }) < 1e-6)
+    assert.is_true(gap(augment.sharpen { amount = { 1, 1 } }(x),
+      (x * 2 - x:gaussian_blur(1)):clamp(0, 1)) < 1e-6)
+    local v = al.rand(1, 5, 6, 7)
+    local changed = augment.color { contrast = { 0.5, 0.5 }, dims = 3 }(v)
+    assert.is_true(gap(changed, v * 0.5 + v:mean() * 0.5) < 1e-6)
+  end)
+
   it("shows all of them on a photograph", function()
     local x = al.rand(3, 60, 80)
     local sheet, names = augment.gallery(x, { side = 32 })
-    assert.equal(16, #names)
-    assert.same({ 3, 4 * 34 + 2, 4 * 34 + 2 }, sheet.shape)
+    assert.equal(22, #names)
+    assert.same({ 3, 6 * 34 + 2, 4 * 34 + 2 }, sheet.shape)
     assert.equal(0, gap(sheet, (augment.gallery(x, { side = 32 }))))
   end)
 

@@ -408,10 +408,11 @@ end
 -- ---- colours --------------------------------------------------------------------------------
 
 --- Other colours. Options, each a range or a number r for 1 - r to 1 + r: brightness, contrast,
--- saturation (factors), gamma (an exponent); hue (turns of the colour wheel, -r to r).
+-- saturation (factors), gamma (an exponent); hue (turns of the colour wheel, -r to r); dims = 2
+-- (3: volumes, each channel by itself, without saturation and hue).
 function augment.color(opts)
   local o = settings("color", opts,
-    { brightness = 0, contrast = 0, saturation = 0, gamma = 0, hue = 0 })
+    { brightness = 0, contrast = 0, saturation = 0, gamma = 0, hue = 0, dims = 2 })
   local names, ranges = { "brightness", "contrast", "saturation", "gamma" }, {}
   for _, name in ipairs(names) do ranges[name] = range(name, o[name], 1) end
   local hue = range("hue", o.hue, 0)
@@ -424,10 +425,71 @@ function augment.color(opts)
       return { adjust = drawn, hue = random:between(hue[1], hue[2]) }
     end,
     picture = function(x, drawn)
+      if o.dims == 3 then -- a volume's channel is a gray picture
+        local flat = x:reshape(-1, 1, x:size(-3) * x:size(-2), x:size(-1))
+        return image.adjust(flat, drawn.adjust):reshape(x.shape)
+      end
       x = image.adjust(x, drawn.adjust)
       return drawn.hue ~= 0 and image.hue(x, drawn.hue) or x
     end,
   })
+end
+
+-- A transform that draws a number from the range `given` and changes pictures as floats.
+local function tone(name, o, given, change)
+  return transform(name, o, {
+    draw = function(random) return random:between(given[1], given[2]) end,
+    picture = function(x, drawn)
+      return as_float(x, function(y) return change(y, drawn) end)
+    end,
+  })
+end
+
+--- Gray, with as many channels as before: meant with p < 1.
+function augment.gray(opts)
+  return transform("gray", settings("gray", opts, {}), {
+    draw = function() return true end,
+    picture = function(x)
+      return x.ndim > 2 and x:size(-3) == 3 and image.to_rgb(image.to_gray(x)) or x
+    end,
+  })
+end
+
+--- Turns what is brighter than a threshold around, v to 1 - v. Options: threshold = { 0.5, 0.9
+-- } (a range), dims = 2.
+function augment.solarize(opts)
+  local o = settings("solarize", opts, { threshold = { 0.5, 0.9 }, dims = 2 })
+  return tone("solarize", o, range("threshold", o.threshold, 0), function(y, threshold)
+    return al.where(y:ge(threshold), 1 - y, y)
+  end)
+end
+
+--- Leaves so many levels, evenly from black to white. Options: levels = { 4, 32 }, dims = 2.
+function augment.posterize(opts)
+  local o = settings("posterize", opts, { levels = { 4, 32 }, dims = 2 })
+  return tone("posterize", o, { o.levels[1], o.levels[2] + 1 }, function(y, levels)
+    local steps = math.max(1, math.min(math.floor(levels), o.levels[2]) - 1)
+    return (y * steps + 0.5):floor() / steps
+  end)
+end
+
+--- Stretches each channel from black to white; a flat one stays. Option: dims = 2.
+function augment.stretch(opts)
+  local o = settings("stretch", opts, { dims = 2 })
+  local over = o.dims == 3 and { -3, -2, -1 } or { -2, -1 }
+  return tone("stretch", o, { 0, 1 }, function(y)
+    local low, high = y:amin(over, true), y:amax(over, true)
+    return al.where(high:gt(low), (y - low) / (high - low):clamp(1e-12, 1e12), y)
+  end)
+end
+
+--- Adds what a blur of one pixel takes away, times a number from amount = { 0, 2 } (an unsharp
+-- mask). Option: dims = 2.
+function augment.sharpen(opts)
+  local o = settings("sharpen", opts, { amount = { 0, 2 }, dims = 2 })
+  return tone("sharpen", o, o.amount, function(y, amount)
+    return (y + (y - y:gaussian_blur(1, { spatial = o.dims })) * amount):clamp(0, 1)
+  end)
 end
 
 --- Normal noise of a standard deviation drawn from the range sd = { 0, 0.05 } (of white).
@@ -490,24 +552,7 @@ function augment.cutout(opts)
   })
 end
 
---- Mixes a batch with itself in another order (Zhang et al. 2018): x (n, ...) and y, classes
--- from 1 (n) or shares of classes (n, classes), become share * (x, y) + (1 - share) * (x, y) of
--- another sample. Options: alpha = 0.2 (share is drawn from Beta(alpha, alpha)), classes
--- (needed for y of classes), generator. Returns x, the shares of the classes, share.
-function augment.mixup(x, y, opts)
-  local o = options("augment.mixup", opts, { alpha = 0.2 }, { "classes", "generator" })
-  if y.ndim == 1 then
-    if not o.classes then error("augment.mixup: option 'classes' is missing", 2) end
-    y = y:one_hot(o.classes):to(x.dtype)
-  end
-  local g = al.gamma(al.full({ 2 }, o.alpha, { dtype = "float64" }),
-    { generator = o.generator }):totable()
-  local sum = g[1] + g[2]
-  local share = sum > 0 and g[1] / sum or 1
-  local order = al.randperm(#x, { generator = o.generator })
-  local function mix(t) return t * share + t:index_select(1, order) * (1 - share) end
-  return mix(x), mix(y), share
-end
+for name, f in pairs(require "albedo.data.mix") do augment[name] = f end
 
 -- ---- a picture of all -----------------------------------------------------------------------
 
@@ -526,6 +571,8 @@ function augment.gallery(photo, opts)
     { "elastic", { amount = side / 40, smooth = side / 16 } }, { "perspective" },
     { "color", { brightness = { 1.3, 1.6 } } }, { "color", { contrast = { 1.5, 2 } } },
     { "color", { gamma = { 1.8, 2.4 } } }, { "color", { hue = { 0.2, 0.8 } } },
+    { "color", { saturation = { 1.8, 2.5 } } }, { "gray" }, { "solarize" },
+    { "posterize", { levels = { 4, 4 } } }, { "stretch" }, { "sharpen", { amount = { 2, 3 } } },
     { "noise", { sd = { 0.1, 0.15 } } }, { "blur", { sigma = { 2, 3 } } },
     { "jpeg", { quality = { 5, 10 } } }, { "cutout", { count = 2 } },
   } do
