@@ -94,7 +94,7 @@ PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
 .PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench check-peer \
-  check-onnx check-portable check-instructions copymove repl install uninstall clean size help FORCE
+  check-onnx check-portable check-instructions copymove repl docs install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------
@@ -219,6 +219,11 @@ repl: setup               ## an interactive Lua with `al` loaded, completion and
 	@.ci/setup repl
 	@+$(again) build
 	@$(LUA) -l albedo -e 'require "albedo.repl"()'
+
+docs: setup               ## the manual as static pages with search: build/docs/index.html
+	@.ci/setup docs
+	@+$(again) build
+	@$(LUA) -l albedo -e 'print(("build/docs/index.html: %d pages, %d names"):format(require("albedo.manual").build("build/docs")))'
 
 install: build            ## install under $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(SO) $(DESTDIR)$(LUA_LIBDIR)/albedo.so

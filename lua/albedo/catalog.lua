@@ -358,6 +358,15 @@ function catalog.comment(path)
   return text or file and file:match "([%w_]+)%.lua$" == name and catalog.header(file) or nil
 end
 
+--- The files of a part, relative to lua/albedo: "nn/linear.lua", ...
+function catalog.part_files(part)
+  local pipe = io.popen(("cd '%s' && ls %s.lua %s/*.lua 2>/dev/null"):format(here, part, part))
+  local list = {}
+  for path in pipe:lines() do list[#list + 1] = path end
+  pipe:close()
+  return list
+end
+
 --- Methods of the objects a part makes, from its source: { { name = "Optimizer:step", text } }.
 function catalog.object_methods(file)
   local list = {}
