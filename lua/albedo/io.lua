@@ -450,7 +450,7 @@ local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
   make_folder = make_folder,
 }
-for _, part in ipairs { "volume", "nifti", "segy", "dicom", "text" } do
+for _, part in ipairs { "volume", "nifti", "segy", "dicom", "slide", "text" } do
   for name, f in pairs(require("albedo.io." .. part)) do
     if name ~= "kind" then io_part[name] = f end
   end
