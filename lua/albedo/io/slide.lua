@@ -57,9 +57,9 @@ function Slide:tiles(opts)
 end
 
 return {
-  --- A whole slide (Aperio, Hamamatsu, Leica, Mirax, Philips, Ventana, tiled TIFF): path, levels,
-  -- properties; slide:read gives a region, slide:tiles a dataset of them. Nothing but what is
-  -- asked for is read. Needs the plugin slide (libopenslide-dev).
+  --- A whole slide (Aperio, Hamamatsu, Leica, Mirax, Philips, Ventana, tiled TIFF): path,
+  -- levels, properties; slide:read gives a region, slide:tiles a dataset of them. Nothing but
+  -- what is asked for is read. Needs the plugin slide (libopenslide-dev).
   slide = function(path)
     local lib = optional.open "slide"
     local self = setmetatable({ path = path, properties = {} }, Slide)
