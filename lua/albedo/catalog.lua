@@ -74,7 +74,7 @@ end
 -- ---- sources
 -- ---------------------------------------------------------------------------------
 local here = debug.getinfo(1, "S").source:match "^@(.*)catalog%.lua$"
-local root = here:gsub("lua/albedo/$", "")
+local root = here:gsub("lua/albedo/$", ""):gsub("build/%w+/$", "") -- of a variant: the clone's
 
 local texts = setmetatable({}, { __mode = "v" }) -- path -> { lines }
 local function lines_of(path)

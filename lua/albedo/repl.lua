@@ -135,9 +135,9 @@ end
 -- ---- running
 -- ----------------------------------------------------------------------------------
 
--- What a mistyped name may have been, for Lua's own errors: "... (method 'paramters')".
+-- What a mistyped name may have been, for Lua's own errors: "... method 'paramters' ...".
 local function hint(message, globals)
-  local kind, name = message:match "%((%a+) '([%w_]+)'%)"
+  local kind, name = message:match "(%a+) '([%w_]+)'"
   if not name or message:find "did you mean" then return "" end
   if kind == "global" then
     local reserved = { al = true }
