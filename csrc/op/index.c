@@ -114,7 +114,15 @@ static al_tensor *taken_back(al_back *b, al_tensor *index, int64_t dim) {
   int n;
   const int64_t *shape = al_edge_shape(b, 0, &n);
   al_tensor *zero = al_zeros((al_dtype)b->g[0]->dtype, n, shape);
-  return zero ? al_apply(&al_op_index_add, zero, dim, index, b->g[0], 1.0) : NULL;
+  if (!zero || b->create_graph)
+    return zero ? al_apply(&al_op_index_add, zero, dim, index, b->g[0], 1.0) : NULL;
+  al_call c = {.op = &al_op_index_add, .into = zero}; /* only the rows used are written */
+  c.a[0].t = zero;
+  c.a[1].i = dim;
+  c.a[2].t = index;
+  c.a[3].t = b->g[0];
+  c.a[4].f = 1;
+  return al_invoke(&c) ? NULL : zero;
 }
 
 static int index_select_forward(al_call *c) {
