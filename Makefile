@@ -95,8 +95,8 @@ HAVE := $(foreach p,$(PLUGINS),$(shell { $(call plugin_has,$(call plugin_pkgs,$(
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench check-peer \
-  check-onnx check-portable check-instructions copymove repl docs install uninstall clean size help FORCE
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench bench-scaling \
+  check-peer check-onnx check-portable check-instructions copymove repl docs install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------
@@ -191,12 +191,15 @@ asan: setup               ## the whole suite under AddressSanitizer and UBSan
 tsan: setup               ## the C tests under ThreadSanitizer
 	@+$(again) VARIANT=tsan tests && .ci/tsan $(TEST_SRC:spec/c/%.c=build/tsan/spec/%)
 
-bench: setup              ## micro-benchmarks, the multiply-add peak, models and ops beside PyTorch's (ARGS=--rounds 5)
+bench: setup              ## micro-benchmarks; models and ops beside PyTorch's and the machine's peaks (ARGS=--rounds 5)
 	@.ci/setup compare && $(again) build && mkdir -p $(B)/spec && \
 	  $(CC) -O3 -march=native -fopenmp -o $(B)/spec/peak spec/bench/peak.c && $(B)/spec/peak && \
 	  for f in small churn image; do echo "== $$f" && $(LUA) spec/bench/$$f.lua || exit 1; done && \
-	  for w in steps ops; do echo "== $$w: ours / PyTorch's = ratio" && $(LUA) spec/bench/versus.lua $$w $(ARGS) || exit 1; done && \
+	  for w in steps ops; do echo "== $$w" && $(LUA) spec/bench/versus.lua $$w --peak $(B)/spec/peak $(ARGS) || exit 1; done && \
 	  echo "== scikit" && $(LUA) spec/bench/scikit.lua
+
+bench-scaling: setup      ## time against batch, size, depth and threads, exponents fitted (ARGS=--threads 4)
+	@$(again) build && $(LUA) spec/bench/scaling.lua $(ARGS)
 
 check-instructions: setup ## instructions a call of small workloads by callgrind, against those recorded
 	@.ci/setup count && $(again) build && .ci/instructions $(ARGS)

@@ -9,7 +9,7 @@ function bench.options(defaults)
   local o, i = { threads = 2, repeats = defaults.repeats, names = {} }, 1
   while arg[i] do
     local key = arg[i]:match "^%-%-(.+)$"
-    if key == "cpu" or key == "here" or key == "list" then
+    if key == "cpu" or key == "here" or key == "list" or key == "flops" then
       o[key] = true
       i = i + 1
     elseif key then
@@ -27,8 +27,8 @@ end
 
 --- Runs a benchmark for one name in a process of its own.
 function bench.again(script, o, name)
-  local command = ("%s %s --here --threads %d --repeats %d %s %s"):format(arg[-1] or "lua5.4", script,
-    o.threads, o.repeats, o.cpu and "--cpu" or "", name)
+  local command = ("%s %s --here --threads %d --repeats %d %s %s %s"):format(arg[-1] or "lua5.4",
+    script, o.threads, o.repeats, o.cpu and "--cpu" or "", o.flops and "--flops" or "", name)
   local ok = os.execute(command)
   if ok ~= true and ok ~= 0 then os.exit(1) end
 end

@@ -190,21 +190,28 @@ STEPS = {
     "unet2d_128_b8": (lambda: UNet(2, 1, 2, 32, 0.2), image(8, 1, 128, 128), labels(2, 8, 128, 128)),
     "unet3d_64_b1": (lambda: UNet(3, 1, 3, 16, 0), image(1, 1, 64, 64, 64), labels(3, 1, 64, 64, 64)),
     "bilstm_attn_b16_t200": (BiLSTM, labels(20000, 16, 200), labels(2, 16)),
+    "mlp_32_64_10_b32": (lambda: nn.Sequential(nn.Linear(32, 64), nn.ReLU(True), nn.Linear(64, 10)),
+                         image(32, 32), labels(10, 32)),
 }
 
 
 def time_step(name):
     model, x, y = (make() for make in STEPS[name])
-    opt = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9)
+    small = name.startswith("mlp")
+    times = 300 if small else 1
+    opt = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0 if small else 0.9)
 
     def step():
         opt.zero_grad(set_to_none=True)
         F.cross_entropy(model(x), y).backward()
         opt.step()
-    step_ms = median_ms(step)
+
+    def repeated(f):
+        return median_ms(lambda: [f() for _ in range(times)] and None) / times
+    step_ms = repeated(step)
     model.eval()
     with torch.no_grad():
-        infer_ms = median_ms(lambda: model(x))
+        infer_ms = repeated(lambda: model(x) is None)
     return dict(name=name, params=sum(p.numel() for p in model.parameters()), infer_ms=infer_ms,
                 step_ms=step_ms, peak_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

@@ -1,7 +1,9 @@
 -- Times one training step (forward, loss, backward, SGD with momentum) and one inference pass of each
 -- reference model, a fresh process a model, so that peak memory is the model's own. One JSON object a
 -- line: name, params, infer_ms, step_ms (medians, milliseconds), peak_mb (MiB, the whole process).
---   lua5.4 spec/bench/steps.lua [--threads N] [--repeats N] [--cpu] [NAME...]
+-- --flops adds gflops_step, of the convolutions and matrix products. The last row is a network so small
+-- that the calls are what it costs: a step is the mean of 300, by plain SGD.
+--   lua5.4 spec/bench/steps.lua [--threads N] [--repeats N] [--cpu] [--flops] [NAME...]
 package.path = "./spec/bench/?.lua;" .. package.path
 local al = require "albedo"
 local bench = require "bench"
@@ -40,23 +42,44 @@ local work = { -- name, model, input, target
   end, image(1, 1, 64, 64, 64), labels(3, 1, 64, 64, 64) },
   { "bilstm_attn_b16_t200", function() return models.bilstm { tasks = 16 } end, labels(20000, 16, 200),
     labels(2, 16) },
+  { "mlp_32_64_10_b32", function()
+    return nn.Sequential { nn.Linear(32, 64), nn.ReLU { inplace = true }, nn.Linear(64, 10) }
+  end, image(32, 32), labels(10, 32), momentum = 0, times = 300 },
 }
+
+-- The peak of the process's resident memory, in MiB.
+local function peak_mb()
+  local peak = 0
+  for line in io.lines "/proc/self/status" do peak = tonumber(line:match "^VmHWM:%s*(%d+)") or peak end
+  return math.floor(peak / 1024 + 0.5)
+end
 
 local function run(row, o)
   al.seed(0)
   local net, x, y = row[2](), row[3](), row[4]()
-  local optim = al.optim.sgd(net:parameters(), { lr = 1e-4, momentum = 0.9 })
-  local step = bench.median_ms(o.repeats, function()
+  local optim = al.optim.sgd(net:parameters(), { lr = 1e-4, momentum = row.momentum or 0.9 })
+  local function train()
     optim:zero_grad()
     net(x):cross_entropy(y):backward()
     optim:step()
-  end)
+  end
+  local times = row.times or 1
+  local step = bench.median_ms(o.repeats, function()
+    for _ = 1, times do al.scope(train) end
+  end) / times
   net:eval()
-  local infer = bench.median_ms(o.repeats, function() al.no_grad(net, x) end)
-  local peak = 0
-  for line in io.lines "/proc/self/status" do peak = tonumber(line:match "^VmHWM:%s*(%d+)") or peak end
-  bench.print { name = row[1], params = (net:num_parameters()), infer_ms = infer, step_ms = step,
-    peak_mb = math.floor(peak / 1024 + 0.5) }
+  local infer = bench.median_ms(o.repeats, function()
+    for _ = 1, times do al.scope(al.no_grad, net, x) end
+  end) / times
+  local out = { name = row[1], params = (net:num_parameters()), infer_ms = infer, step_ms = step,
+    peak_mb = peak_mb() }
+  if o.flops then
+    net:train()
+    local flops = 0
+    for _, r in ipairs((al.profile(train, { print = false }))) do flops = flops + r.flops end
+    out.gflops_step = flops / step / 1e6
+  end
+  bench.print(out)
 end
 
 local o = bench.options { repeats = 5 }
