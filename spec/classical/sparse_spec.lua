@@ -144,3 +144,18 @@ describe("dictionaries", function()
     assert.near(0, (rest - system:solve(x:t()):t()):abs():max():item(), 1e-10)
   end)
 end)
+
+describe("sparse.ensemble", function()
+  it("scores by every classifier, standardised", function()
+    local x, y = mixture(150, 3, 6)
+    local scores = sparse.ensemble(x:narrow(1, 1, 120), y:narrow(1, 1, 120), { atoms = 6, nonzeros = 3 })(
+      x:narrow(1, 121, 30))
+    for _, name in ipairs { "src", "crc", "sacrc", "lcksvd" } do
+      local s = scores[name]
+      assert.same({ 30, 3 }, s.shape)
+      assert.near(0, s:mean():item(), 1e-9)
+      assert.near(1, s:std():item(), 1e-6)
+      assert.is_true(s:argmax(2):eq(y:narrow(1, 121, 30)):to("float64"):mean():item() > 0.7, name)
+    end
+  end)
+end)

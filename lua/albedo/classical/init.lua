@@ -3,7 +3,7 @@
 local classical = {}
 local parts = {
   copymove = true, pca = true, kmeans = true, logistic = true, sparse = true,
-  structure = true,
+  structure = true, shortcut = true,
 }
 
 return setmetatable(classical, { homes = parts, __index = function(t, name)

@@ -195,4 +195,19 @@ function sparse.sacrc(x, d, given)
   return code:matmul(member(d, x.dtype))
 end
 
+--- Learns by_class's and lcksvd's dictionaries of x and labels, and gives a function of signals
+-- z -> the scores of every classifier on them, { src, crc, sacrc, lcksvd }, each brought to
+-- mean 0 and variance 1 over z, so that their softmax may be added up. Options as by_class's.
+function sparse.ensemble(x, labels, given)
+  local o = options("ensemble", given, defaults, { "atoms", "generator", "classes" })
+  local d, lc = sparse.by_class(x, labels, o), sparse.lcksvd(x, labels, o)
+  local n = { nonzeros = o.nonzeros }
+  return function(z)
+    local scores = { src = sparse.src(z, d, n), crc = sparse.crc(z, d),
+      sacrc = sparse.sacrc(z, d, n), lcksvd = sparse.linear(z, lc, n) }
+    for name, s in pairs(scores) do scores[name] = (s - s:mean()) / (s:std() + 1e-12) end
+    return scores
+  end
+end
+
 return sparse

@@ -8,7 +8,8 @@ local data = {
   collate = datasets.collate,
   is_dataset = datasets.is_dataset,
   loader = require "albedo.data.loader",
-  split = split.split, kfold = split.kfold, class_weights = split.class_weights,
+  split = split.split, kfold = split.kfold, fold = split.fold,
+  class_weights = split.class_weights,
   shuffled = split.shuffled,
   weighted = split.weighted, balanced = split.balanced,
 }

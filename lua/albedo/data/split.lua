@@ -150,6 +150,28 @@ function split.kfold(set, k, opts)
   end
 end
 
+--- Fold number `fold` of a set of n samples, and a validation part of the rest: three lists of
+-- positions, fit, val, test. Options: k = 5 folds; by, a list of keys: groups stay together;
+-- stratify, a list of classes; val = 0.2, its share of the rest; seed = 1, of the validation
+-- part: the folds are the same whatever it is.
+function split.fold(n, fold, opts)
+  local o = options("data.fold", opts, { k = 5, val = 0.2, seed = 1 }, { "by", "stratify" })
+  if fold < 1 or fold > o.k then error(("data.fold: fold %d of %d"):format(fold, o.k), 2) end
+  local positions = {}
+  for i = 1, n do positions[i] = i end
+  local all = require("albedo.data.dataset").list(positions)
+  for at, rest, test in split.kfold(all, o.k, { by = o.by, stratify = o.stratify }) do
+    if at == fold then
+      local function key(i) return o.by and o.by[rest.indices[i]] or i end
+      local fit, val = split.split(rest, { 1 - o.val, o.val }, { seed = o.seed, by = key })
+      for _, part in ipairs { fit, val } do
+        for k, i in ipairs(part.indices) do part.indices[k] = rest.indices[i] end
+      end
+      return fit.indices, val.indices, test.indices
+    end
+  end
+end
+
 --- Weights that balance the classes in a loss: samples / (classes * count of the class), as a
 -- float32 tensor. labels: a list or tensor, from 1. A class without samples raises.
 function split.class_weights(labels, classes)

@@ -380,4 +380,5 @@ end
 
 require "albedo.lab.fit"(lab, Run)
 require "albedo.lab.tiled"(lab)
+require "albedo.lab.stream"(lab, Run)
 return lab

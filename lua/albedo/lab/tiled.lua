@@ -1,4 +1,4 @@
---- al.lab's work on volumes: patches to train on, inference in tiles, TIFF stacks.
+--- al.lab's inference over volumes, in tiles and from TIFF stack to TIFF stack.
 
 local al = require "albedo"
 local options = require "albedo.options"
@@ -143,32 +143,6 @@ function lab.segment_stack(net, from, to, given)
   o.write = function(slab) out:write(slab:argmax(1):to "uint8") end
   lab.tiled(net, source, o)
   out:close()
-end
-
---- A function for run:fit that cuts patches out of labelled volumes: x (batch x 1 x size^3) and
--- y (batch x size^3). lists: lists of volumes { x, y }, d x h x w; a batch takes from each in
--- turn. Patches lie anywhere, mirrored along any dim, and with dims 2 and 3 exchanged, at
--- random.
-function lab.patches(lists, given)
-  local o = options("lab.patches", given, { size = 32, batch = 2 })
-  local function die(n) return math.min(n, 1 + math.floor(al.rand(1):item() * n)) end
-  local function patch(volumes)
-    local v = volumes[die(#volumes)]
-    local x, y, flips = v.x, v.y, {}
-    for d = 1, 3 do
-      local at = die(v.x:size(d) - o.size + 1)
-      x, y = x:narrow(d, at, o.size), y:narrow(d, at, o.size)
-      if die(2) == 1 then flips[#flips + 1] = d end
-    end
-    if #flips > 0 then x, y = x:flip(flips), y:flip(flips) end
-    if die(2) == 1 then x, y = x:transpose(2, 3), y:transpose(2, 3) end
-    return x:unsqueeze(1):unsqueeze(1), y:unsqueeze(1)
-  end
-  return function()
-    local xs, ys = {}, {}
-    for k = 1, o.batch do xs[k], ys[k] = patch(lists[(k - 1) % #lists + 1]) end
-    return al.cat(xs, 1), al.cat(ys, 1)
-  end
 end
 
 end

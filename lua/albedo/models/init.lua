@@ -12,7 +12,7 @@
 local models = {}
 local homes = {
   define = "albedo.models.define", preprocess = "albedo.models.preprocess",
-  trunk = "albedo.models.trunk",
+  trunk = "albedo.models.trunk", adapted = "albedo.models.adapted",
 }
 
 local files = {
@@ -30,6 +30,7 @@ end
 
 function models.preprocess(...) return require(homes.preprocess)(...) end
 function models.trunk(...) return require(homes.trunk)(...) end
+function models.adapted(...) return require(homes.adapted)(...) end
 
 -- `homes` serves al.help.
 return setmetatable(models, { homes = homes, __index = function(_, name)
