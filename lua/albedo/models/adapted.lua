@@ -4,13 +4,6 @@
 --   local net = al.models.adapted("resnet18", { classes = 3, adapter = true, width = 0.125 })
 --   net:features(x), net(x)       -- n x net.wide, n x classes
 --   net:freeze "^net%."; net:only_last()   -- the head trains; and the backbone's last stage
---
--- Names: resnet18, resnet50, vgg11, vgg16, vgg19, mobilenet_v2. Options: classes =
--- 2; width = 1 (factor on the channels); adapter = false: x is n x 3 x h x w, or of one
--- channel, which is repeated; true: x is n x 1 x 4h x 4w, brought to n x 3 x h x w by
--- convolutions of stride 2 and 2 (8, 16 channels, batch norm, ReLU) and one of 1 x 1; shrink =
--- 1: without an adapter, the factor by which x is averaged down; dropout = 0 before the head;
--- small = true: first layers for pictures of 28 to 64 pixels where the backbone has such.
 
 local al = require "albedo"
 local nn = require "albedo.nn"
@@ -72,6 +65,13 @@ function Adapted:only_last()
   for _, pattern in ipairs(self.last) do self:unfreeze(pattern) end
 end
 
+--- A transferable network: a backbone by name, n x classes scores; methods features, only_last.
+-- Names: resnet18, resnet50, vgg11, vgg16, vgg19, mobilenet_v2. Options: classes =
+-- 2; width = 1 (factor on the channels); adapter = false: x is n x 3 x h x w, or of one
+-- channel, which is repeated; true: x is n x 1 x 4h x 4w, brought to n x 3 x h x w by
+-- convolutions of stride 2 and 2 (8, 16 channels, batch norm, ReLU) and one of 1 x 1; shrink =
+-- 1: without an adapter, the factor by which x is averaged down; dropout = 0 before the head;
+-- small = true: first layers for pictures of 28 to 64 pixels where the backbone has such.
 return function(name, given)
   if not known[name] then
     al.raise(('models.adapted: "%s" is unknown'):format(tostring(name)))
