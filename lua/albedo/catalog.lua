@@ -285,7 +285,7 @@ function catalog.source(path)
     end
   end
   if not file then return nil end
-  if file:sub(1, #root) == root then file = file:sub(#root + 1) end
+  if file:sub(1, #root) == root then file = file:sub(#root + 1):gsub("^build/%w+/", "") end
   return file, line
 end
 
