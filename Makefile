@@ -96,7 +96,7 @@ PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
 .PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench bench-scaling \
-  check-peer check-onnx check-portable check-instructions copymove repl docs install uninstall clean size help FORCE
+  check-peer check-onnx check-portable check-instructions copymove claims repl docs install uninstall clean size help FORCE
 .SECONDARY:
 
 # --- build --------------------------------------------------------------------------------------
@@ -219,6 +219,16 @@ copymove:                 ## set up, build, run copy-move forgery detection (ARG
 	@.ci/setup build run demo
 	@+$(again) build
 	@$(LUA) experiments/copymove.lua $(ARGS)
+
+CLAIMS := runs/claims
+EXPERIMENTS := $(patsubst experiments/%.lua,%,$(wildcard experiments/*.lua))
+claims:                   ## every experiment at length, resumable, and CLAIMS.html (ARGS=--data DIR, LENGTH=--quick)
+	@.ci/setup build run demo files
+	@+$(again) build
+	@for e in $(EXPERIMENTS); do $(LUA) experiments/$$e.lua $(or $(LENGTH),--claims) --out $(CLAIMS)/$$e $(ARGS) || \
+	  echo "albedo: $$e failed, the page will say so" >&2; done
+	@$(LUA) -l albedo -e 'local n = require("albedo").lab.claims("CLAIMS.html", { \
+	  $(foreach e,$(EXPERIMENTS),"$(CLAIMS)/$e",) }) print("CLAIMS.html: " .. n .. " experiments") os.exit(n >= 2)'
 
 repl: setup               ## an interactive Lua with `al` loaded, completion and saved history
 	@.ci/setup repl

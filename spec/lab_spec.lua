@@ -273,3 +273,28 @@ describe("run:fit", function()
       "unknown option 'stepz'")
   end)
 end)
+
+describe("lab.claims", function()
+  it("puts the claims of all runs on one page, and says which have not ended", function()
+    local dirs = {}
+    for k, name in ipairs { "one", "two" } do
+      local run = start({ title = name }, { "--out", folder() })
+      run:claim { id = "first", text = "more is more", measured = k, at_least = 2 }
+      run:claim { id = "second", text = "one seed proves nothing", measured = { mean = 1, n = 1 },
+        above = 0 }
+      run:report()
+      dirs[k] = run.dir
+    end
+    dirs[3] = "no/such/run"
+    local page = os.tmpname()
+    assert.equal(2, lab.claims(page, dirs))
+    local html = read(page)
+    os.remove(page)
+    local _, holds = html:gsub("\226\156\147 holds", "")
+    local _, fails = html:gsub("does not hold", "")
+    assert.same({ 1, 1 }, { holds, fails })
+    assert.is_truthy(html:find("not judged", 1, true) and html:find("has not ended", 1, true))
+    assert.is_truthy(html:find("1 of 2 judged claims hold", 1, true))
+    assert.is_nil(html:find("<img", 1, true))
+  end)
+end)

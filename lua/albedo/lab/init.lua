@@ -381,4 +381,5 @@ end
 require "albedo.lab.fit"(lab, Run)
 require "albedo.lab.tiled"(lab)
 require "albedo.lab.stream"(lab, Run)
+lab.claims = require "albedo.lab.claims"
 return lab
