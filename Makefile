@@ -95,7 +95,7 @@ HAVE := $(foreach p,$(PLUGINS),$(shell { $(call plugin_has,$(call plugin_pkgs,$(
 PLUGIN_SO := $(HAVE:%=$(NATIVE)/%.so)
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench bench-scaling \
+.PHONY: all build deps missing-plugins tests run-tests setup test lint format luajit soak asan tsan bench bench-scaling bench-loader \
   check-peer check-onnx check-portable check-instructions copymove claims repl docs install uninstall clean size help FORCE
 .SECONDARY:
 
@@ -200,6 +200,9 @@ bench: setup              ## micro-benchmarks; models and ops beside PyTorch's a
 
 bench-scaling: setup      ## time against batch, size, depth and threads, exponents fitted (ARGS=--threads 4)
 	@$(again) build && $(LUA) spec/bench/scaling.lua $(ARGS)
+
+bench-loader: setup       ## the loader's share of a small CNN's step, 0, 1 and 2 workers (ARGS=--threads 1)
+	@+$(again) build && $(LUA) spec/bench/loader.lua $(ARGS)
 
 check-instructions: setup ## instructions a call of small workloads by callgrind, against those recorded
 	@.ci/setup count && $(again) build && .ci/instructions $(ARGS)

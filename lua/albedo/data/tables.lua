@@ -3,65 +3,25 @@
 local al = require "albedo"
 local datasets = require "albedo.data.dataset"
 local options = require "albedo.options"
+local text = require "albedo.io.text"
 
 local tables = {}
-
--- The fields of one record from position `at`, and where the next begins. Quoted fields may
--- hold the separator, quotes doubled, and line ends (RFC 4180).
-local function record(text, at, separator)
-  local fields = {}
-  while true do
-    local value
-    if text:sub(at, at) == '"' then
-      local from = at + 1
-      local close
-      repeat
-        close = text:find('"', from, true)
-        if not close then return nil end
-        from = close + 2
-      until text:sub(close + 1, close + 1) ~= '"'
-      value, at = text:sub(at + 1, close - 1):gsub('""', '"'), close + 1
-    else
-      local stop = text:find("[" .. separator .. "\r\n]", at) or #text + 1
-      value, at = text:sub(at, stop - 1), stop
-    end
-    fields[#fields + 1] = value
-    if text:sub(at, at) ~= separator then
-      local _, last = text:find("^\r?\n?", at)
-      return fields, last + 1
-    end
-    at = at + 1
-  end
-end
 
 --- The rows of a CSV file as a dataset of tables: row.COLUMN, a number where the text is one,
 -- nil where it is empty. Options: separator = ",", header = true (false: row[1], row[2], ...),
 -- read = fn(row, i) -> values (default: the row). set.columns: the names in order.
 function tables.csv(path, opts)
   local o = options("data.csv", opts, { separator = ",", header = true }, { "read" })
-  local file, why = io.open(path, "rb")
-  if not file then error("data.csv: " .. why, 2) end
-  local text = file:read "*a":gsub("^\239\187\191", "")
-  file:close()
-  local items, columns, at = {}, nil, 1
-  while at <= #text do
-    local fields, after = record(text, at, o.separator)
-    if not fields then
-      error(("data.csv: %s: a quote after byte %d is not closed"):format(path, at - 1), 2)
+  local rows = text.rows(path, { separator = o.separator })
+  local columns = o.header and table.remove(rows, 1) or nil
+  local items = {}
+  for i, fields in ipairs(rows) do
+    if columns and #fields ~= #columns then
+      al.native.raise(("%s: row %d has %d fields, not %d"):format(path, i, #fields, #columns))
     end
-    at = after
-    if o.header and not columns then
-      columns = fields
-    elseif #fields > 1 or fields[1] ~= "" then
-      if columns and #fields ~= #columns then
-        error(("data.csv: %s: row %d has %d fields, the header %d")
-          :format(path, #items + 1, #fields, #columns), 2)
-      end
-      local row = {}
-      for k, value in ipairs(fields) do
-        if value ~= "" then row[columns and columns[k] or k] = tonumber(value) or value end
-      end
-      items[#items + 1] = row
+    items[i] = {}
+    for k, value in ipairs(fields) do
+      if value ~= "" then items[i][columns and columns[k] or k] = tonumber(value) or value end
     end
   end
   local set = datasets.list(items, o.read)

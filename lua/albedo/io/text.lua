@@ -65,13 +65,20 @@ local function column(list)
   return al.tensor(values, { dtype = whole and "int64" or "float64" })
 end
 
+--- The rows of a CSV file, each a list of its fields as text; empty lines are none. Options:
+-- separator (","), max_bytes.
+function text.rows(path, opts)
+  local o = options("io.rows", opts, { separator = ",", max_bytes = 4000000000 })
+  return rows_of(path, whole_file(path, o.max_bytes), o.separator)
+end
+
 --- A table from a CSV file: { names, columns, rows (how many) }; columns[name] is a tensor
 -- where every field is a number (int64, or float64 with NaN for none), else a list of strings.
 -- Quoted fields may hold separators, quotes ("") and line ends. Options: separator (","),
 -- header (true; false: the names are 1, 2, ...), max_bytes.
 function text.csv(path, opts)
   local o = options("io.csv", opts, { separator = ",", header = true, max_bytes = 4000000000 })
-  local rows = rows_of(path, whole_file(path, o.max_bytes), o.separator)
+  local rows = text.rows(path, { separator = o.separator, max_bytes = o.max_bytes })
   local names = o.header and table.remove(rows, 1) or {}
   if not o.header then
     for k = 1, rows[1] and #rows[1] or 0 do names[k] = k end
