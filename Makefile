@@ -233,6 +233,10 @@ claims:                   ## every experiment at length, resumable, and CLAIMS.h
 	@$(LUA) -l albedo -e 'local n = require("albedo").lab.claims("CLAIMS.html", { \
 	  $(foreach e,$(EXPERIMENTS),"$(CLAIMS)/$e",) }) print("CLAIMS.html: " .. n .. " experiments") os.exit(n >= 2)'
 
+.PHONY: weights
+weights: build            ## MobileNetV2 and Inception-v3 of the npm package nsfwjs as safetensors in weights/
+	@LUA='$(LUA)' .ci/weights
+
 repl: setup               ## an interactive Lua with `al` loaded, completion and saved history
 	@.ci/setup repl
 	@+$(again) build

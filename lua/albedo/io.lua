@@ -338,6 +338,7 @@ local function kind_of(path, limit)
   if first:sub(1, 4) == "PK\3\4" or first:sub(1, 4) == "PK\5\6" then return "zip" end
   if first:sub(1, 4) == "\128\2\138\10" then return "old" end
   if path:find "%.csv$" then return "csv" end
+  if path:find "%.json$" then return "tfjs" end
   if path:find "%.se?gy$" then return "segy" end
   local two, four = first:sub(1, 2), first:sub(1, 4)
   if two ~= "\31\139" and two ~= "\0\0" and four ~= "\92\1\0\0" and four ~= "\28\2\0\0"
@@ -364,6 +365,7 @@ local READERS = {
   nifti = function(path, o) return (require("albedo.io.nifti").nifti(path, o)) end,
   dicom = function(path, o) return (require("albedo.io.dicom").dicom(path, o)) end,
   segy = function(path, o) return (require("albedo.io.segy").segy(path, o)) end,
+  tfjs = function(path, o) return (require("albedo.io.tfjs").tfjs(path, o)) end,
   mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
   old = function(path)
     al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
@@ -450,7 +452,7 @@ local io_part = {
   save = save, load = load, open = open, read = read, weights = weights, exists = exists,
   make_folder = make_folder,
 }
-for _, part in ipairs { "volume", "nifti", "segy", "dicom", "slide", "text" } do
+for _, part in ipairs { "volume", "nifti", "segy", "dicom", "slide", "text", "tfjs" } do
   for name, f in pairs(require("albedo.io." .. part)) do
     if name ~= "kind" then io_part[name] = f end
   end

@@ -13,9 +13,11 @@ end
 -- `defaults`, classes = 1000, width = 1 (factor on all channels); and
 --   weights  a safetensors or PyTorch file or a state dict, names as torchvision's. The
 --            head, whose parameters match the Lua pattern `head`, stays new where its shape
---            differs. The report of what matched is net.report.
+--            differs or the file has none. The report of what matched is net.report.
 --   rename   what load_state_dict does to the file's names first; `rename` by default
 --   freeze   a Lua pattern of parameters that shall not train.
+--   padding  where `defaults` has it: "symmetric", torchvision's, or "same_tf", TensorFlow's.
+--            Where a file says that it was trained with TensorFlow's, net.report notes it.
 -- o.wide(n) is n channels times width, rounded, at least 1.
 return function(name, make, head, defaults, rename)
   local all = { classes = 1000, width = 1 }
@@ -23,11 +25,19 @@ return function(name, make, head, defaults, rename)
   return function(opts)
     local o = options(name, opts, all, { "weights", "freeze", "rename" })
     function o.wide(n) return math.max(1, math.floor(n * o.width + 0.5)) end
+    if o.padding and o.padding ~= "symmetric" and o.padding ~= "same_tf" then
+      al.raise(("%s: padding is symmetric or same_tf, got %s")
+        :format(name, tostring(o.padding)))
+    end
     local net = make(o)
+    if o.padding == "same_tf" then net:apply(function(m) m.tensorflow = true end) end
     if o.weights then
       local state, metadata = read(o.weights)
       net.report = net:load_state_dict(state, { head = head, rename = o.rename or rename })
       net.metadata = metadata
+      if o.padding == "symmetric" and metadata.padding == "tf_same" then
+        net.report.note = "trained with TensorFlow's padding, try padding = \"same_tf\""
+      end
     end
     if o.freeze then net:freeze(o.freeze) end
     return net

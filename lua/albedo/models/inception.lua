@@ -41,7 +41,9 @@ function Mixed:init(inputs, wide, plan)
 end
 
 local function run(self, step, x)
-  if step == "avg" then return al.avg_pool2d(x, 3, 1, { pad = 1 }) end
+  if step == "avg" then
+    return al.avg_pool2d(x, 3, 1, { pad = 1, count_include_pad = not self.tensorflow })
+  end
   if step == "max" then return al.max_pool2d(x, 3, 2) end
   if not step.fork then return self["branch" .. step[1]](x) end
   return al.cat({ run(self, step.fork[1], x), run(self, step.fork[2], x) }, 2)
@@ -177,9 +179,11 @@ end
 -- scores (n, classes) and, in training, the auxiliary scores, for which sides are 299 or near.
 -- Options: in_channels = 3, dropout = 0.5, aux = true (false: no auxiliary head),
 -- transform_input = false (true: from ImageNet's normalisation of channels to (x - 0.5) / 0.5,
--- as torchvision's weights want it), and those of models.define.
-local make = define("inception_v3", Inception, "fc%.",
-  { in_channels = 3, dropout = 0.5, aux = true, transform_input = false })
+-- as torchvision's weights want it), padding = "symmetric" (torchvision's) or "same_tf"
+-- (TensorFlow's: poolings leave the padding out of their means), and those of models.define.
+local make = define("inception_v3", Inception,
+  { "^fc%.", "^AuxLogits%.fc%.", "^AuxLogits%.conv" }, { in_channels = 3, dropout = 0.5,
+    aux = true, transform_input = false, padding = "symmetric" })
 
 return {
   inception_v3 = function(opts)

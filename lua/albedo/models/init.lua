@@ -13,6 +13,7 @@ local models = {}
 local homes = {
   define = "albedo.models.define", preprocess = "albedo.models.preprocess",
   trunk = "albedo.models.trunk", adapted = "albedo.models.adapted",
+  keras = "albedo.models.keras",
 }
 
 local files = {
@@ -31,6 +32,7 @@ end
 function models.preprocess(...) return require(homes.preprocess)(...) end
 function models.trunk(...) return require(homes.trunk)(...) end
 function models.adapted(...) return require(homes.adapted)(...) end
+function models.keras(...) return require(homes.keras)(...) end
 
 -- `homes` serves al.help.
 return setmetatable(models, { homes = homes, __index = function(_, name)

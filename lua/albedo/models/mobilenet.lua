@@ -56,9 +56,6 @@ end
 local MobileNetV2 = nn.class "MobileNetV2"
 
 function MobileNetV2:init(o)
-  if o.padding ~= "symmetric" and o.padding ~= "same_tf" then
-    al.raise("mobilenet_v2: padding is symmetric or same_tf, got " .. tostring(o.padding))
-  end
   local channels, last = divisible(32 * o.width), divisible(1280 * math.max(1, o.width))
   self.features = nn.Sequential { ConvNorm(o.in_channels, channels, 3, 2) }
   for _, block in ipairs(blocks) do
@@ -72,8 +69,6 @@ function MobileNetV2:init(o)
   self.classifier = nn.Sequential { nn.Dropout(o.dropout), nn.Linear(last, o.classes) }
   nn.init.normal_(self.classifier[2].weight, 0, 0.01)
   nn.init.zeros_(self.classifier[2].bias)
-  self.padding = o.padding
-  if o.padding == "same_tf" then self:apply(function(module) module.tensorflow = true end) end
 end
 
 function MobileNetV2:forward(x)
@@ -82,17 +77,8 @@ end
 
 --- mobilenet_v2(opts): x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels =
 -- 3, dropout = 0.2, padding = "symmetric" (torchvision's) or "same_tf" (TensorFlow's), and
--- those of models.define. Where a file says that it was trained with TensorFlow's,
--- net.report notes it.
-local make = define("mobilenet_v2", MobileNetV2, "^classifier%.1%.",
-  { in_channels = 3, dropout = 0.2, padding = "symmetric" })
-
+-- those of models.define.
 return {
-  mobilenet_v2 = function(opts)
-    local net = make(opts)
-    if net.padding == "symmetric" and (net.metadata or {}).padding == "tf_same" then
-      net.report.note = "trained with TensorFlow's padding, try padding = \"same_tf\""
-    end
-    return net
-  end,
+  mobilenet_v2 = define("mobilenet_v2", MobileNetV2, "^classifier%.1%.",
+    { in_channels = 3, dropout = 0.2, padding = "symmetric" }),
 }

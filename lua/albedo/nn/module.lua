@@ -372,11 +372,28 @@ end
 
 local function shape_of(t) return table.concat(t.shape, "x") end
 
--- The pattern when a shape of those that match it differs.
+-- Whether state has no name that matches, or one whose shape differs.
 local function differs(own, state, pattern)
+  local none = true
   for name, target in pairs(own) do
     local value = name:find(pattern) and state[name]
-    if value and shape_of(value) ~= shape_of(target) then return pattern end
+    if value and shape_of(value) ~= shape_of(target) then return true end
+    none = none and not value
+  end
+  return none
+end
+
+-- Which names load_state_dict leaves as they are.
+local function skipping(own, state, o)
+  local patterns = { o.skip }
+  for _, head in ipairs(type(o.head) == "table" and o.head or { o.head }) do
+    if differs(own, state, head) then patterns[#patterns + 1] = head end
+  end
+  return function(name)
+    for _, pattern in ipairs(patterns) do
+      if name:find(pattern) then return true end
+    end
+    return false
   end
 end
 
@@ -392,20 +409,21 @@ end
 --- Copies a state dict's values into the parameters and buffers of the same names.
 -- Returns a report { matched, missing, unexpected, skipped }, each a sorted list of names,
 -- printable. Options: strict = true raises when a name is missing or unexpected; skip = Lua
--- pattern of names to leave as they are; head = such a pattern, in force only where a shape of
--- those names differs (a replaced head); rename = { { pattern, replacement }, ... }, applied by
--- string.gsub to the state's names first. A matched name whose shape differs raises. PyTorch's
--- num_batches_tracked is ignored, and so is what is no tensor (a file's metadata).
+-- pattern of names to leave as they are; head = such a pattern, or a list, each in force only
+-- where the state has none of those names or a shape differs (a replaced head); rename =
+-- { { pattern, replacement }, ... }, applied by string.gsub to the state's names first. A
+-- matched name whose shape differs raises. PyTorch's num_batches_tracked is ignored, and so is
+-- what is no tensor (a file's metadata).
 function Module:load_state_dict(state, options)
   options = options or {}
   if options.rename then state = renamed(state, options.rename) end
   local own = self:state_dict()
-  local skip = options.skip or options.head and differs(own, state, options.head) or nil
+  local skip = skipping(own, state, options)
   local report = setmetatable({ matched = {}, missing = {}, unexpected = {}, skipped = {} },
     Report)
   for name in pairs(own) do
     local value = state[name]
-    if skip and name:find(skip) then
+    if skip(name) then
       table.insert(report.skipped, name)
     elseif value == nil then
       table.insert(report.missing, name)
@@ -415,7 +433,7 @@ function Module:load_state_dict(state, options)
   end
   for name in pairs(state) do
     if own[name] == nil and al.is_tensor(state[name]) and not name:find "num_batches_tracked$"
-      and not (skip and name:find(skip)) then
+      and not skip(name) then
       table.insert(report.unexpected, name)
     end
   end
