@@ -64,8 +64,8 @@ local function layers_of(topology)
 end
 
 --- keras(arch, state, topology) -> state dict of al.models[arch], about. arch: "mobilenet_v2"
---- or "inception_v3", at full width; state and topology as al.io.tfjs gives them. The last layer
---- has no counterpart and is left out. about.frozen: the names of the modules that were not
+--- or "inception_v3", at full width; state and topology as al.io.tfjs gives them. The last
+--- layer has no counterpart and is left out. about.frozen: the names of the modules that were not
 --- trainable when the model was saved.
 return function(arch, state, topology)
   if not names[arch] then
