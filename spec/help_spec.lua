@@ -36,7 +36,7 @@ describe("al.help", function()
     assert.is_truthy(help.text("nn.GRU"):find("nn.GRU(inputs, hidden", 1, true))
     for name, f in pairs(al.models) do
       if type(f) == "function" then
-        assert.is_truthy(help.text("models." .. name):find("classes") or name == "preprocess" or name == "trunk", name)
+        assert.is_truthy(help.text("models." .. name):find("classes") or name == "preprocess" or name == "trunk" or name == "keras", name)
       end
     end
     assert.is_truthy(help.text("models.resnet18"):find("^resnet18%(opts%).*stem = 7"))

@@ -65,8 +65,8 @@ end
 
 --- keras(arch, state, topology) -> state dict of al.models[arch], about. arch: "mobilenet_v2"
 --- or "inception_v3", at full width; state and topology as al.io.tfjs gives them. The last
---- layer has no counterpart and is left out. about.frozen: the names of the modules that were not
---- trainable when the model was saved.
+--- layer has no counterpart and is left out. about.frozen: the names of the modules that were
+--- not trainable when the model was saved.
 return function(arch, state, topology)
   if not names[arch] then
     al.raise(("models.keras: mobilenet_v2 or inception_v3, got %s"):format(tostring(arch)))
