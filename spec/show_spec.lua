@@ -54,7 +54,8 @@ describe("al.show", function()
       assert.is_true(#out > 3 and #out <= 23, #out)
       for _, line in ipairs(out) do assert.is_true(#line <= 60) end
     end
-    assert.is_truthy(text({ al.rand(4, 4), al.rand(4, 4) }, { mode = "ascii" }):find "2x4x4 float32")
+    assert.is_truthy(text({ al.rand(4, 4), al.rand(4, 4) }, { mode = "ascii" }):find "2x1x4x4 float32")
+    assert.is_truthy(text({ al.rand(4, 4), al.rand(4, 4), al.rand(4, 4) }, { mode = "ascii" }):find "3x1x4x4")
     assert.is_truthy(text(al.rand(100, 4, 4), { mode = "ascii" }):find "the first 64 of 100")
     assert.error_matches(function() text { al.rand(4, 4), al.rand(4, 5) } end, "one shape")
   end)

@@ -186,7 +186,7 @@ function show.text(t, opts)
   if type(t) == "table" and al.is_tensor(t[1]) then
     local ok, all = pcall(al.stack, t, 1)
     if not ok then al.raise "show: a list of tensors is shown when they have one shape" end
-    t = all
+    t = all.ndim == 3 and all:unsqueeze(2) or all -- three gray pictures are no colours
   end
   if not al.is_tensor(t) then return tostring(t) end
   if t:numel() == 0 or t.ndim == 0 then return tostring(t) end
