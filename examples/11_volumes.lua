@@ -1,5 +1,5 @@
 -- 11: volumes. Shows: three-dimensional pictures in NIfTI files, patches, a 3D U-Net,
--- augmentation of a volume with its mask, Dice, a slice in the terminal. The task: find the balls.
+-- augmentation of a volume with its mask, Dice, a slice in the terminal. The task: find balls.
 local al = require "albedo"
 al.seed(2)
 math.randomseed(2)

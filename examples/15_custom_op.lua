@@ -38,8 +38,8 @@ local equal = quantize(w, 3):eq(truth):sum():item()
 print(("%d of 16 ternary weights found"):format(equal))
 assert(equal == 16)
 
--- Four arguments, two results: the complex product of (a, b) and (c, d), gradients by hand. Made
--- of recorded ops, backward can itself be differentiated.
+-- Four arguments, two results: the complex product of (a, b) and (c, d), gradients by hand.
+-- Made of recorded ops, backward can itself be differentiated.
 local product = al.fn {
   name = "product",
   forward = function(ctx, a, b, c, d)

@@ -17,7 +17,8 @@ local native = {
   alive = "alive(t): false once its scope released t.",
   grad = "grad(outputs, inputs, {grad_outputs, retain_graph, create_graph, allow_unused, "
     .. "partial}): gradients of outputs of one element, or of the sum of outputs times "
-    .. "grad_outputs, by each input; a list for a list.\nNo .grad is touched. create_graph: they can be differentiated again. "
+    .. "grad_outputs, by each input; a list for a list.\nNo .grad is touched. "
+    .. "create_graph: they can be differentiated again. "
     .. "allow_unused: nil for an input\nthat has no part; else an error. partial: computed "
     .. "inputs count as independent of the others.\nOf a tensor, t.grad: what backward added "
     .. "up, nil before and after t.grad = nil.",
