@@ -139,6 +139,9 @@ describe("data.loader's workers", function()
     local file, thread = io.stdout, coroutine.create(print)
     local deep = { list = { {}, { handle = file } } }
     local generator = al.generator(1)
+    local chain, odd, words = {}, { [file] = 1 }, string.gmatch("a", "a")
+    for _ = 1, 3000 do chain = { chain } end
+    local meta = setmetatable({}, { __index = function() return file end })
     for text, fn in pairs {
       ["upvalue 'file' of the function at .*worker_spec.lua:%d+ cannot go to a worker: it is a userdata"] =
         function() return file end,
@@ -146,6 +149,13 @@ describe("data.loader's workers", function()
       ["upvalue 'deep' of the function at .-%.list%[2%]%.handle cannot go .*: it is a userdata"] =
         function() return deep end,
       ["generator"] = data.augment.flip { generator = generator },
+      ["upvalue 'chain' of .* %.%.%. .*%[1%] cannot go to a worker: it is too deep"] =
+        function() return chain end,
+      ["a key of upvalue 'odd' of the function at .*: it is a userdata"] =
+        function() return odd end,
+      ["upvalue 'words' of the function at .*: it is a function in C, of no module"] =
+        function() return words end,
+      ["upvalue 'file' of the function at .*worker_spec.lua"] = function() return meta.x end,
     } do
       holds(text, message_of(data.list(items, fn)))
     end

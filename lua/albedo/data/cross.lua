@@ -59,7 +59,10 @@ local function put(self, ...)
 end
 local function put_text(self, text) put(self, "s", #text, ":", text) end
 
+local DEEPEST = 1000 -- tables within tables; far below what the stack holds
+
 local function refuse(self, where, what)
+  if #where > 400 then where = where:sub(1, 200) .. " ... " .. where:sub(-100) end
   error(("%s: %s cannot go to a worker: it is %s"):format(self.what, where, what), 0)
 end
 
@@ -125,7 +128,10 @@ function Writer:value(value, where)
     if self.place[value] then return put(self, "R", self.place[value], ";") end
     self.count = self.count + 1
     self.place[value] = self.count
+    self.depth = self.depth + 1
+    if self.depth > DEEPEST then refuse(self, where, "too deep, within 1000 others") end
     if kind == "table" then self:table(value, where) else self:fn(value, where) end
+    self.depth = self.depth - 1
   else
     refuse(self, where, "a " .. (kind == "userdata" and "userdata" or kind))
   end
@@ -134,7 +140,7 @@ end
 --- The values of a list, and `what` for errors: a text and a list of tensors.
 function cross.pack(what, values, count)
   local self = setmetatable({ what = what, out = {}, tensors = {}, place = {}, count = 0,
-    known = known_values() }, Writer)
+    depth = 0, known = known_values() }, Writer)
   for k = 1, count do
     self:value(values[k], values.names and values.names[k] or "value " .. k)
   end
