@@ -4,7 +4,8 @@ local sim = {}
 local parts = {
   copymove = "albedo.sim.copymove", forged = "albedo.sim.forged",
   photographs = "albedo.sim.photographs", electrode = "albedo.sim.electrode",
-  thorax = "albedo.sim.thorax", xrays = "albedo.sim.xrays", textures = "albedo.sim.textures",
+  thorax = "albedo.sim.thorax", xrays = "albedo.sim.xrays",
+  lumbar = "albedo.sim.lumbar", head = "albedo.sim.head", textures = "albedo.sim.textures",
 }
 
 return setmetatable(sim, { homes = parts, __index = function(t, name)
