@@ -135,7 +135,7 @@ local homes = {
   vjp = "functional", jvp = "functional", hvp = "functional", jacobian = "functional",
   hessian = "functional", fn = "fn", checkpoint = "fn",
   check = "watch", profile = "watch", summary = "nn.summary", gradcam = "gradcam",
-  ffi = "ffi", fit = "fit",
+  ffi = "ffi", fit = "fit", compare = "report.compare",
 }
 
 setmetatable(al, { -- `homes` and `parts` serve the catalog

@@ -1,4 +1,5 @@
---- al.plot: curves and bars as PNG files, through gnuplot when it is present.
+--- al.plot: curves and bars as files: PNG through gnuplot when it is present, SVG, light and
+-- dark, by our own hand (al.report.figures).
 --
 --   al.plot.lines("loss.png", { title = "Training", x = "step", y = "loss", series = {
 --     { name = "custom", x = steps, y = losses, low = lower, high = upper } } })
@@ -117,7 +118,14 @@ local function run(path, temporary, script)
 end
 
 -- Builds and runs; a mistake in the data is a reason, too.
-local function draw(path, build, o)
+local function draw(path, build, o, kind)
+  if path:find "%.svg$" then
+    local figure = require "albedo.report.figure"
+    return pcall(function()
+      local all = setmetatable({ alt = o.alt or o.title or kind }, { __index = o })
+      require("albedo.json").write_file(path, figure.standalone(figure[kind](all)))
+    end)
+  end
   local temporary = path .. ".new"
   local ok, script = pcall(build, temporary, o)
   if not ok then return false, tostring(script) end
@@ -155,7 +163,7 @@ end
 --- Curves. o: series (a list of { name, x, y, low, high, color, points, dashed }), title, x, y
 -- (labels), log_y, x_range, y_range ({ low, high }), size ({ width, height } in pixels). low
 -- and high shade an interval.
-function plot.lines(path, o) return draw(path, lines, o) end
+function plot.lines(path, o) return draw(path, lines, o, "lines") end
 
 local function bars(path, o)
   local n = #o.series
@@ -188,11 +196,12 @@ end
 
 --- Groups of bars. o: labels (of the groups), series (a list of { name, values, low, high }),
 -- and as for lines.
-function plot.bars(path, o) return draw(path, bars, o) end
+function plot.bars(path, o) return draw(path, bars, o, "bars") end
 
 --- Receiver operating characteristics. o: curves (a list of { name, fpr, tpr, auc }), and as
 -- for lines.
 function plot.roc(path, o)
+  if path:find "%.svg$" then return draw(path, nil, o, "roc") end
   local series = {}
   for i, c in ipairs(o.curves or {}) do
     local name = c.name or ("curve " .. i)

@@ -257,19 +257,21 @@ function Run:picture(name, x, o)
   end)
 end
 
---- A plot of al.plot ("lines", "bars", "roc"), saved as NAME.png. o: alt (required), caption.
--- Without gnuplot the report says so.
+--- A drawn figure of al.report (see Report:figure). o: alt (required unless the spec has it),
+-- caption, credit.
+function Run:figure(kind, spec, o)
+  local all = {}
+  for _, from in ipairs { spec, o or {} } do
+    for key, value in pairs(from) do all[key] = value end
+  end
+  self:part(function(page) page:figure(kind, all) end)
+end
+
+--- A plot of al.plot ("lines", "bars", "roc"): drawn in the report, and saved as NAME.png by
+-- gnuplot. o: alt (required), caption. Returns whether the file was made, or false and why not.
 function Run:plot(kind, name, spec, o)
-  local path = self:path(name .. ".png")
-  local drawn, reason = al.plot[kind](path, spec)
-  self:part(function(page)
-    if drawn then
-      page:picture { path = path, alt = o.alt, caption = o.caption }
-    else
-      page:note(("%s is not drawn: %s."):format(o.caption or name, reason))
-    end
-  end)
-  return drawn, reason
+  self:figure(kind, spec, { alt = o.alt, caption = o.caption })
+  return al.plot[kind](self:path(name .. ".png"), spec)
 end
 
 --- What the paper says and what was measured. c: id, text, paper, measured (a number, or a
@@ -353,6 +355,29 @@ local function option_text(chosen)
   return table.concat(list, ", ")
 end
 
+-- The losses and the validation scores of the trainings, up to eight.
+function Run:show_trainings(page)
+  local loss, score = {}, {}
+  for _, t in ipairs(self.trainings) do
+    local h = t.history
+    if #h.loss.step > 1 and #loss < 8 then
+      loss[#loss + 1] = { name = t.name, x = h.loss.step, y = h.loss.value, points = true }
+    end
+    if #h.score.step > 1 and #score < 8 then
+      score[#score + 1] = { name = t.name, x = h.score.step, y = h.score.value, points = true }
+    end
+  end
+  if #loss == 0 then return end
+  page:heading("Training")
+  page:figure("lines", { series = loss, x = "step", y = "loss", size = { 760, 320 },
+    keys = true, alt = "Training loss by step",
+    caption = "Training loss, mean since the check before." })
+  if #score > 0 then
+    page:figure("lines", { series = score, x = "step", y = "validation", size = { 760, 320 },
+      keys = true, alt = "Validation score by step", caption = "Validation at the checks." })
+  end
+end
+
 --- Writes metrics.json and report.html, and prints the claims. Returns the report's path.
 function Run:report()
   self:write_metrics(true)
@@ -360,6 +385,7 @@ function Run:report()
   if #self.claim_list > 0 then page:heading("Claims"):claims(self.claim_list) end
   for _, part in ipairs(self.parts) do part(page) end
   local seconds = clock() - self.began
+  self:show_trainings(page)
   page:heading("How this was run")
   page:note(("%s. %s. Seeds %s. %.0f seconds on %s.")
     :format(tostring(al.version()):match "^[^(]*[^( ]" or "albedo",

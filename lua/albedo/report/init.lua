@@ -5,6 +5,7 @@
 --   local r = al.report.new { title = "Copy-move forgeries", lead = "What was done." }
 --   r:heading "Detection"; r:text "Figures are means over three seeds."
 --   r:table { caption = "Test", columns = { "arm", "F1" }, rows = { { "custom", 0.91 } } }
+--   r:figure("lines", { series = { { name = "loss", y = losses } }, alt = "Loss", x = "step" })
 --   r:picture { path = "examples.png", alt = "Forgeries", credit = "A. Author, CC BY" }
 --   r:claims(list)
 --   r:write "report.html"
@@ -15,46 +16,9 @@ local Report = {}
 Report.__index = Report
 local report = {}
 
-local STYLE = [[
-:root { color-scheme: light dark; --ink: #1b1b1f; --soft: #5c5f66; --paper: #fff;
-  --line: #d9dbe0; --panel: #f5f6f8;
-  --good: #14713b; --bad: #a3201f; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6ea; --soft: #a2a5ad; --paper: #16171a; --line: #373a40;
-    --panel: #1f2125; --good: #5fce8d; --bad: #ff8a80; }
-}
-@media print {
-  :root { --ink: #000; --soft: #333; --paper: #fff; --line: #999; --panel: #fff;
-    --good: #060; --bad: #800; }
-  figure, table, .claim { break-inside: avoid; }
-  body { max-width: none; font-size: 10pt; }
-}
-body { margin: 2.5rem auto; padding: 0 1.25rem; max-width: 60rem;
-  background: var(--paper); color: var(--ink);
-  font: 16px/1.55 system-ui, sans-serif; }
-h1 { line-height: 1.2; margin-bottom: .25rem; }
-h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
-.lead { color: var(--soft); font-size: 1.1rem; }
-.note, figcaption, caption, footer { color: var(--soft); font-size: .9rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; margin: 1rem 0; }
-caption { text-align: left; padding-bottom: .35rem; }
-th, td { padding: .3rem .8rem; border-bottom: 1px solid var(--line);
-  text-align: left; vertical-align: top; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
-  white-space: nowrap; }
-thead th { border-bottom: 2px solid var(--line); }
-figure { margin: 1.5rem 0; }
-img { max-width: 100%; height: auto; background: #fff; border: 1px solid var(--line); }
-img.pixels { image-rendering: pixelated; min-width: 50%; } .credit { display: block; }
-.verdict { font-weight: 600; white-space: nowrap; }
-.holds { color: var(--good); } .fails { color: var(--bad); }
-pre { background: var(--panel); padding: .8rem 1rem; overflow-x: auto; font-size: .85rem; }
-]]
-
-local ESCAPES = {
-  ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;",
-}
-local function escape(v) return (tostring(v):gsub("[&<>\"']", ESCAPES)) end
+local drawn = require "albedo.report.figure"
+local style = require "albedo.report.style"
+local escape = drawn.escape
 
 -- ---- base64 ---------------------------------------------------------------------------------
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -104,7 +68,7 @@ local function number(v)
   return ("%.2e"):format(v)
 end
 
---- A value, or a summary { mean, low, high } as run:summary gives it.
+--- A value, or a summary { mean, low, high } as run:summary gives it, as text.
 local function show(v)
   if type(v) == "number" then return number(v) end
   if type(v) == "table" and v.mean then
@@ -118,6 +82,18 @@ local function show(v)
   return tostring(v)
 end
 report.show = show
+
+-- The same as typeset: a true minus, thousands apart from 10,000 on; in a column of fractions
+-- whole numbers have decimals, too.
+local function typeset(v, fractions)
+  local decimals = fractions and v % 1 == 0 and math.abs(v) < 100
+  local text = decimals and ("%.3f"):format(v) or number(v)
+  if text:find "^%-?%d%d%d%d%d+$" then
+    text = text:reverse():gsub("(%d%d%d)", "%1\1"):reverse():gsub("^(%-?)\1", "%1")
+      :gsub("\1", "\226\128\137")
+  end
+  return (text:gsub("^%-", "\226\136\146"):gsub("e%-", "e\226\136\146"))
+end
 
 local function is_number(v) return type(v) == "number" or type(v) == "table"
   and v.mean ~= nil end
@@ -134,32 +110,100 @@ function Report:text(text) return self:add("<p>%s</p>", escape(text)) end
 function Report:note(text) return self:add('<p class="note">%s</p>', escape(text)) end
 function Report:code(text) return self:add("<pre>%s</pre>", escape(text)) end
 
+-- A cell's HTML: the interval of a summary stands back behind its mean.
+local function cell_html(v, fractions)
+  if type(v) == "table" and v.mean and v.low and v.high then
+    return ('%s<span class="between"> [%s, %s]</span>'):format(
+      typeset(v.mean, fractions), typeset(v.low, fractions), typeset(v.high, fractions))
+  end
+  if type(v) == "number" then return typeset(v, fractions) end
+  if type(v) == "table" and v.mean then return typeset(v.mean, fractions) end
+  return escape(show(v))
+end
+
 --- t: caption, columns (titles), rows (lists of numbers, texts, or summaries { mean, low, high
--- }).
+-- }). Texts in the first column head their rows.
 function Report:table(t)
-  local out, right = {}, {}
+  local out, right, fractions = {}, {}, {}
   for k = 1, #t.columns do
     right[k] = #t.rows > 0
     for _, cells in ipairs(t.rows) do
-      right[k] = right[k] and (cells[k] == nil or is_number(cells[k]))
+      local v = cells[k]
+      right[k] = right[k] and (v == nil or is_number(v))
+      if is_number(v) and (type(v) == "table" and v.mean or v) % 1 > 0 then
+        fractions[k] = true
+      end
     end
   end
-  local function cell(tag, k, text)
-    return ("<%s%s%s>%s</%s>")
-      :format(tag, right[k] and ' class="number"' or "", tag == "th" and ' scope="col"' or "",
-      escape(text), tag)
+  local function cell(tag, scope, k, html)
+    local class = right[k] and "number" or #html < 28 and not html:find " " and "word"
+    return ("<%s%s%s>%s</%s>"):format(tag, class and (' class="%s"'):format(class) or "",
+      scope and (' scope="%s"'):format(scope) or "", html, tag)
   end
-  for k, title in ipairs(t.columns) do out[#out + 1] = cell("th", k, title) end
+  for k, title in ipairs(t.columns) do
+    out[k] = title == "" and cell("td", nil, k, "") or cell("th", "col", k, escape(title))
+  end
   local body = {}
   for i, cells in ipairs(t.rows) do
     local line = {}
-    for k = 1, #t.columns do line[k] = cell("td", k, show(cells[k])) end
+    for k = 1, #t.columns do
+      local heads = k == 1 and not right[1] and cells[1] ~= nil
+      line[k] = cell(heads and "th" or "td", heads and "row", k,
+        cell_html(cells[k], fractions[k]))
+    end
     body[i] = "<tr>" .. table.concat(line) .. "</tr>"
   end
   return self:add('<div class="scroll"><table>%s<thead><tr>%s</tr></thead><tbody>\n%s\n'
     .. '</tbody></table></div>',
     t.caption and "<caption>" .. escape(t.caption) .. "</caption>" or "", table.concat(out),
       table.concat(body, "\n"))
+end
+
+local function caption_of(o)
+  local text = o.caption and escape(o.caption) or ""
+  if o.credit then
+    text = ('%s <span class="credit">Pictures: %s</span>'):format(text, escape(o.credit))
+  end
+  return "<figcaption>" .. text .. "</figcaption>"
+end
+
+--- A drawn figure. kind: "lines", "bars", "roc", "heatmap" (see al.report.figures), "grid",
+-- "overlay", "volume" (see al.report.pictures), with its spec; beside it alt (what a blind
+-- reader is told; required), caption, credit (author and licence of pictures). "confusion": see
+-- below.
+function Report:figure(kind, o)
+  if kind == "confusion" then return self:confusion(o) end
+  local make = rawget(drawn, kind) or rawget(require "albedo.report.pictures", kind)
+  if not make or kind == "escape" then
+    error(("report: no figure is called %s"):format(tostring(kind)), 2)
+  end
+  if o.credit then self.credits[#self.credits + 1] = o.credit end
+  self.parts[#self.parts + 1] = ("<figure>%s%s</figure>"):format(make(o), caption_of(o))
+  return self
+end
+
+--- A table of counts, actual classes down, predicted ones across, tinted by their share of the
+-- row. o: counts (an al.metrics.confusion, or rows), classes (names), caption.
+function Report:confusion(o)
+  local counts = o.counts.counts or o.counts
+  local names, head, body = o.classes or {}, {}, {}
+  for i, row in ipairs(counts) do
+    local sum, line = 0, {}
+    for _, n in ipairs(row) do sum = sum + n end
+    head[i] = ('<th scope="col">%s</th>'):format(escape(names[i] or i))
+    for k, n in ipairs(row) do
+      local share = sum > 0 and n / sum or 0
+      line[k] = ('<td style="%s">%s<small>%.0f %%</small></td>'):format(drawn.cell_style(share),
+        escape(number(n)), share * 100)
+    end
+    body[i] = ('<tr><th scope="row">%s</th>%s</tr>'):format(escape(names[i] or i),
+      table.concat(line))
+  end
+  return self:add('<div class="scroll"><table class="confusion"><caption>%s</caption><thead>'
+    .. '<tr><td style="background:none"></td><th scope="colgroup" colspan="%d">predicted</th>'
+    .. '</tr><tr><th scope="col">actual</th>%s</tr></thead><tbody>\n%s\n</tbody></table></div>',
+    escape(o.caption or "Confusion: counts, and their share of the actual class."), #counts,
+    table.concat(head), table.concat(body, "\n"))
 end
 
 --- p: path of a PNG or JPEG (or its bytes as data), alt (what a blind reader is told;
@@ -176,15 +220,9 @@ function Report:picture(p)
   if not p.alt or p.alt == "" then error("report: a picture needs an alt text", 2) end
   local kind = data:sub(1, 3) == "\255\216\255" and "jpeg" or "png"
   if p.credit then self.credits[#self.credits + 1] = p.credit end
-  local caption = p.caption and escape(p.caption) or ""
-  if p.credit then
-    caption = ('%s <span class="credit">Pictures: %s</span>'):format(caption, escape(p.credit))
-  end
   self.parts[#self.parts + 1] = table.concat {
     '<figure><img', p.pixels and ' class="pixels"' or "", ' alt="', escape(p.alt),
-      '" src="data:image/', kind,
-    ";base64,", base64(data), '">', caption ~= "" and "<figcaption>" .. caption
-      .. "</figcaption>" or "", "</figure>",
+    '" src="data:image/', kind, ";base64,", base64(data), '">', caption_of(p), "</figure>",
   }
   return self
 end
@@ -197,17 +235,18 @@ function Report:claims(list)
     local class = c.holds and "holds" or "fails"
     local verdict = c.holds == nil and "not judged" or c.holds and "\226\156\147 holds"
       or "\226\156\151 does not hold"
-    local measured = show(c.measured)
-    if c.interval and c.interval[1] then
-      measured = ("%s [%s, %s]"):format(measured, show(c.interval[1]), show(c.interval[2]))
+    local measured = c.measured
+    if type(measured) == "number" and c.interval and c.interval[1] then
+      measured = { mean = measured, low = c.interval[1], high = c.interval[2] }
     end
     rows[i] = ('<tr class="claim"><th scope="row">%s</th><td>%s</td><td>%s</td>'
       .. '<td class="number">%s</td><td class="number">%s</td>'
       .. '<td class="verdict %s">%s</td></tr>'):format(escape(c.id or i), escape(c.text or ""),
-      escape(show(c.paper)), escape(measured), escape(show(c.seeds)),
+      escape(show(c.paper)), cell_html(measured), escape(show(c.seeds)),
       c.holds == nil and "" or class, verdict)
   end
-  return self:add('<div class="scroll"><table><thead><tr><th scope="col">claim</th>'
+  return self:add('<div class="scroll"><table aria-label="Claims"><thead><tr>'
+    .. '<th scope="col">claim</th>'
     .. '<th scope="col">statement</th><th scope="col">paper</th>'
     .. '<th scope="col" class="number">measured</th><th scope="col" class="number">seeds</th>'
     .. '<th scope="col">verdict</th></tr></thead><tbody>\n%s\n</tbody></table></div>',
@@ -219,7 +258,7 @@ function Report:html()
   local out = {
     '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1">',
-    "<title>" .. escape(self.title) .. "</title><style>\n" .. STYLE
+    "<title>" .. escape(self.title) .. "</title><style>\n" .. style.page
       .. "</style></head><body><main>",
     "<h1>" .. escape(self.title) .. "</h1>",
     self.lead and '<p class="lead">' .. escape(self.lead) .. "</p>" or "",
@@ -244,5 +283,12 @@ function report.new(o)
   }
   return setmetatable(page, Report)
 end
+
+--- The functions that draw: figures.lines(spec) -> SVG, bars, roc, heatmap; pictures.grid(spec)
+-- -> HTML, overlay, volume.
+report.figures = drawn
+report.pictures = setmetatable({}, { __index = function(_, kind)
+  return rawget(require "albedo.report.pictures", kind)
+end })
 
 return report
