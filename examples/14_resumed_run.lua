@@ -28,7 +28,7 @@ local function fit(name, on_check)
     return right / 80
   end
   return net, al.fit(net, train, { epochs = 60, lr = 1e-2, warmup = 20, validate = score,
-    save = "runs/resumed/" .. name, save_every = 0.05, label = name })
+    save = "runs/resumed/" .. name, save_every = 0.005, label = name })
 end
 local whole, history = fit "whole"
 print(("uninterrupted: accuracy %.3f on validation after %d steps"):format(history.best,
