@@ -16,10 +16,11 @@
 
 enum {
   PIXELS = 256,      // of a chunk, about
+  AHEAD = 4,         // channels from the one copied to the one prefetched
   WINDOW = 32 << 10, // elements of a window, about
   PARTIALS = 16,     // partial sums, at most
   TASKS = 16,        // wanted at least
-  SUMS = 4 << 20     // elements of all partials together, at most about
+  SUMS = 5 << 19     // elements of all partials together, at most about
 };
 
 typedef struct weight_plan {
@@ -228,7 +229,7 @@ int AL_R(al_conv_gemm_weight)(const al_conv *cv, const real *x, const real *gy, 
   int64_t *table = al_alloc((size_t)(al_window_table(ax) + p.terms) * sizeof *table);
   if (!table) return -1;
   al_window_init(&p.win, ax, 0, table + p.terms);
-  p.win.deep = p.x_deep;
+  p.win.deep = p.x_deep, p.win.ahead = AHEAD * p.x_chan;
   p.wide = AL_S(panel_width)(p.kg);
   plan_weight(&p, p.wide);
   int64_t threads = omp_get_max_threads(), pixels = al_volume(p.win.box);
