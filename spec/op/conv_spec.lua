@@ -151,6 +151,68 @@ describe("al.winograd", function()
     if al.version().isa ~= "generic" then assert.is_false((fast - plain):abs():max():item() == 0) end
     assert.equal(0, (conv() - fast):abs():max():item())
   end)
+
+  it("stays within 2e-5 of the rms at 512 channels, forwards and in both gradients", function()
+    al.seed(6)
+    local x = al.randn(2, 512, 14, 14):relu() -- as after a ReLU: the mean is not 0
+    local w, g = al.randn(512, 512, 3, 3) * (2 / (512 * 9)) ^ 0.5, al.randn(2, 512, 14, 14)
+    local function passes(a, b, c)
+      a, b = a:detach():requires_grad_(), b:detach():requires_grad_()
+      local y = al.conv2d(a, b, nil, { pad = 1 })
+      y:backward(c)
+      return { y:detach(), a.grad, b.grad }
+    end
+    local fast, exact = passes(x, w, g), passes(x:double(), w:double(), g:double())
+    for k = 1, 3 do
+      local off = (fast[k]:double() - exact[k]):abs():max():item() / exact[k]:square():mean():sqrt():item()
+      assert.is_true(off > 0 and off < 2e-5, ("pass %d: %.1e"):format(k, off))
+    end
+  end)
+
+  -- Two runs of a seed differ by the algorithm alone, runs of two seeds by chance: on average over the
+  -- seeds the first difference must be below the second's spread, at each step of the curve.
+  it("leaves training curves within the noise of the seeds", function()
+    local steps, seeds = 24, 5
+    local function curve(seed, on)
+      al.winograd(on)
+      al.seed(seed)
+      local nn = al.nn
+      local net = nn.Sequential {
+        nn.Conv2d(3, 16, 3, { pad = 1 }), nn.ReLU(), nn.Conv2d(16, 16, 3, { pad = 1 }), nn.BatchNorm2d(16),
+        nn.ReLU(), nn.Conv2d(16, 16, 3, { pad = 1 }), nn.ReLU(), nn.AvgPool2d(16), nn.Flatten(), nn.Linear(16, 4),
+      }
+      local opt = al.optim.sgd(net:parameters(), { lr = 0.1, momentum = 0.9 })
+      local losses = {}
+      for step = 1, steps do
+        local x, y = al.randn(8, 3, 16, 16), al.arange(8) % 4 + 1
+        for i = 1, 8 do x[i] = x[i] * (0.4 + 0.3 * y[i]:item()) end -- classes differ in contrast
+        local loss = net(x):cross_entropy(y:to "int64")
+        opt:zero_grad()
+        loss:backward()
+        opt:step()
+        losses[step] = loss:item()
+      end
+      return losses
+    end
+    local fast, plain = {}, {}
+    for s = 1, seeds do fast[s], plain[s] = curve(s, true), curve(s, false) end
+    al.winograd(true)
+    local differ, first, last = false, 0, 0
+    for step = 1, steps do
+      local mean, spread, between = 0, 0, 0
+      for s = 1, seeds do mean = mean + plain[s][step] / seeds end
+      for s = 1, seeds do
+        spread = spread + (plain[s][step] - mean) ^ 2 / (seeds - 1)
+        between = between + (fast[s][step] - plain[s][step]) ^ 2 / seeds
+      end
+      differ = differ or between > 0
+      assert.is_true(between <= spread, ("step %d: %.2e of %.2e"):format(step, between ^ 0.5, spread ^ 0.5))
+      if step <= 4 then first = first + mean / 4 end
+      if step > steps - 4 then last = last + mean / 4 end
+    end
+    assert.is_true(last < 0.8 * first, ("it trains: %.3f to %.3f"):format(first, last))
+    assert.is_true(differ or al.version().isa == "generic")
+  end)
 end)
 
 describe("al.version", function()
