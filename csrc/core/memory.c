@@ -17,6 +17,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* AddressSanitizer sees what was asked for, not what the class holds, and nothing that waits.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void)0)
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)0)
+#endif
+
 enum {
   HEADER = 64 + AL_OWNER_ROOM,
   FINE = 14, /* log2 of the units from which classes are fine */
@@ -116,6 +125,7 @@ static block *cut_slab(size_t size, int k) {
 }
 
 static void give_back(block *b) {
+  ASAN_UNPOISON_MEMORY_REGION((char *)b + HEADER, b->size);
   if (b->size >= MAPPED) munmap(b, b->size + HEADER);
   else free(b);
 }
@@ -192,6 +202,8 @@ void *al_alloc(size_t bytes) {
     unlock();
   }
   atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
+  ASAN_POISON_MEMORY_REGION((char *)b + HEADER, size);
+  ASAN_UNPOISON_MEMORY_REGION((char *)b + HEADER, bytes);
   return (char *)b + HEADER;
 }
 
@@ -199,6 +211,7 @@ void al_release(void *p) {
   if (!p) return;
   block *b = (block *)(void *)((char *)p - HEADER);
   atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+  ASAN_POISON_MEMORY_REGION(p, b->size);
   lock();
   b->next = waiting[b->class_];
   waiting[b->class_] = b;
