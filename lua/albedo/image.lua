@@ -84,21 +84,22 @@ end
 --- A picture from a PNG, JPEG, BMP, PGM, PPM or TIFF file, whatever its name: uint8, or
 -- int32 of 0..65535 from 16 bits. JPEGs are turned upright. A TIFF of many pages is P x C x H
 -- x W and may hold any dtype (al.help "tiff_read"). Options: channels (0 as stored, 1 gray, 3
--- RGB, 4 RGBA), float (true: [0, 1]); of a TIFF page (one of many, from 1), max_bytes (4e9:
--- what it may claim).
+-- RGB, 4 RGBA), float (true: [0, 1]), max_bytes (4e9: what it may claim); of a TIFF page (one
+-- of many, from 1).
 function image.load(path, opts)
   local o = options("image.load", opts,
     { channels = 0, float = false, page = 0, max_bytes = 4000000000 })
   local x = is_tiff(path) and read_tiff(path, o)
-    or plugin().image_read(path, { channels = o.channels })
+    or plugin().image_read(path, { channels = o.channels, max_bytes = o.max_bytes })
   return o.float and image.to_float(x) or x
 end
 
 --- The picture in a file's bytes, a string or a uint8 tensor. Options as for load.
 function image.decode(bytes, opts)
-  local o = options("image.decode", opts, { channels = 0, float = false })
+  local o = options("image.decode", opts,
+    { channels = 0, float = false, max_bytes = 4000000000 })
   if type(bytes) == "string" then bytes = al.from_bytes(bytes, "uint8") end
-  local x = plugin().image_decode(bytes, { channels = o.channels })
+  local x = plugin().image_decode(bytes, { channels = o.channels, max_bytes = o.max_bytes })
   return o.float and image.to_float(x) or x
 end
 

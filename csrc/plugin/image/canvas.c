@@ -29,9 +29,10 @@ SHUFFLES void al_join3(int64_t n, const uint8_t *restrict r, const uint8_t *rest
 int al_canvas_open(al_canvas *v, int64_t w, int64_t h, int channels, int bits, int turn) {
   int want = v->want ? v->want : channels, element = bits == 16 ? 4 : 1;
   if (w < 1 || h < 1) return al_fail("the picture is %lld x %lld", (long long)w, (long long)h);
-  if (w > AL_IMAGE_LIMIT || h > AL_IMAGE_LIMIT / w / want / element)
-    return al_fail("the picture claims %lld x %lld pixels, more than 4 GB", (long long)w,
-                   (long long)h);
+  int64_t limit = v->limit ? v->limit : AL_IMAGE_LIMIT;
+  if (w > limit || h > limit / w / want / element)
+    return al_fail("the picture claims %lld x %lld pixels, more than max_bytes = %lld",
+                   (long long)w, (long long)h, (long long)limit);
   /* where the first pixel goes, and which way a step in x and in y leads (TIFF 6.0, tag 274) */
   bool turned = turn >= 5;
   int64_t out_w = turned ? h : w, out_h = turned ? w : h;

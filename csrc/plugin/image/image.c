@@ -23,7 +23,11 @@ static int decode(const uint8_t *p, size_t n, al_canvas *v) {
   return al_fail("not a picture: PNG, JPEG, BMP and binary PGM or PPM are read");
 }
 
-static int check_channels(int64_t want) {
+/* The canvas of the options; -1 and an error when they are wrong. */
+static int prepare(const al_call *c, al_canvas *v) {
+  int64_t want = c->a[1].i, limit = c->a[2].i;
+  *v = (al_canvas){.want = (int)want, .limit = limit};
+  if (limit < 1) return al_fail("max_bytes is %lld: from 1 on", (long long)limit);
   if (want >= 0 && want <= 4) return 0;
   return al_fail("channels is %lld: 0 as stored, 1 gray, 2 gray and alpha, 3 RGB, 4 RGBA",
                  (long long)want);
@@ -31,35 +35,35 @@ static int check_channels(int64_t want) {
 
 static int image_read(al_call *c) {
   const char *path = c->a[0].s;
-  if (check_channels(c->a[1].i)) return -1;
+  al_canvas v;
   al_bytes b;
-  if (al_file_read(path, AL_IMAGE_LIMIT, &b)) return -1;
-  al_canvas v = {.want = (int)c->a[1].i};
+  if (prepare(c, &v) || al_file_read(path, AL_IMAGE_LIMIT, &b)) return -1;
   int bad = decode(b.p, b.n, &v);
   al_bytes_free(&b);
   return bad ? -1 : al_ret(c, v.tensor);
 }
-AL_OP(image_read, .sig = "path:str {channels:int=0} -> T",
-      .doc = "The picture in a PNG, JPEG, BMP, PGM or PPM file, C x H x W: uint8, or int32 of "
-             "0..65535 from 16 bits.\n"
-             "channels: 0 as stored, 1 gray (BT.601), 2 gray and alpha, 3 RGB, 4 RGBA. A JPEG "
-             "is turned upright by its "
-             "EXIF orientation. A damaged file, or one claiming more than 4 GB, is an error.",
+AL_OP(image_read, .sig = "path:str {channels:int=0 max_bytes:int=4000000000} -> T",
+      .doc =
+          "The picture in a PNG, JPEG, BMP, PGM or PPM file, C x H x W: uint8, or int32 of "
+          "0..65535 from 16 bits.\n"
+          "channels: 0 as stored, 1 gray (BT.601), 2 gray and alpha, 3 RGB, 4 RGBA. A JPEG "
+          "is turned upright by its "
+          "EXIF orientation. A damaged file, or one claiming more than max_bytes, is an error.",
       .forward = image_read, .flags = AL_F_NODIFF,
       .sample = "{'spec/data/dot.png'}, {'spec/data/dot.png', {channels=3}}");
 
 static int image_decode(al_call *c) {
   al_tensor *x = c->a[0].t;
-  if (check_channels(c->a[1].i)) return -1;
+  al_canvas v;
+  if (prepare(c, &v)) return -1;
   if (x->dtype != AL_UINT8 || x->ndim != 1)
     return al_fail("bytes is %s %s, wants one dim of uint8", al_shape_text(x->ndim, x->shape),
                    al_dtype_name(x->dtype));
   x = al_dense(x, AL_UINT8);
   if (!x) return -1;
-  al_canvas v = {.want = (int)c->a[1].i};
   return decode(al_data(x), (size_t)al_numel(x), &v) ? -1 : al_ret(c, v.tensor);
 }
-AL_OP(image_decode, .sig = "bytes:T {channels:int=0} -> T",
+AL_OP(image_decode, .sig = "bytes:T {channels:int=0 max_bytes:int=4000000000} -> T",
       .doc = "The picture in the bytes (uint8) of a PNG, JPEG, BMP, PGM or PPM file: see "
              "image_read.",
       .forward = image_decode, .flags = AL_F_NODIFF,

@@ -5,7 +5,7 @@
 #include "../../io/file.h"
 #include "../../op/op.h"
 
-/* What a decoded picture, or a file read, may take: pictures beyond it are refused before
+/* What a file read, or by default a decoded picture, may take: more is refused before
  * allocation. */
 #define AL_IMAGE_LIMIT 4000000000LL
 
@@ -13,6 +13,7 @@
  * the channels wanted (1 gray, 2 gray and alpha, 3 RGB, 4 RGBA). */
 typedef struct al_canvas {
   int want;          /* in: channels wanted, 0 = those of the file */
+  int64_t limit;     /* in: bytes the picture may take; 0: AL_IMAGE_LIMIT */
   al_tensor *tensor; /* out: C x H x W; when `planes` was given: NULL */
   void *planes;      /* in: existing memory of exactly fixed_w x fixed_h, else NULL */
   int64_t fixed_w, fixed_h;

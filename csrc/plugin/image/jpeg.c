@@ -99,7 +99,12 @@ static void from_cmyk(uint8_t *row, int64_t w, bool inverted) {
     }
 }
 
-static void read_rows(j_decompress_ptr d, uint8_t **row, al_canvas *v) {
+/* A block of 64 samples takes a bit at least, and components may be a sixteenth of the picture:
+ * under 1400 bytes of picture a byte of file. More is a lie, told before anything is allocated.
+ */
+#define MOST_PER_BYTE 2000
+
+static void read_rows(j_decompress_ptr d, uint8_t **row, al_canvas *v, size_t n) {
   trap *t = (trap *)d->err;
   bool upright = v->planes != NULL; /* our own recoding: nothing to turn */
   if (!upright) jpeg_save_markers(d, JPEG_APP0 + 1, 0xffff);
@@ -108,6 +113,11 @@ static void read_rows(j_decompress_ptr d, uint8_t **row, al_canvas *v) {
   d->out_color_space = cmyk ? JCS_CMYK : d->num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_calc_output_dimensions(d);
   int channels = d->num_components == 1 ? 1 : 3;
+  if ((double)d->output_width * d->output_height * channels > MOST_PER_BYTE * (double)n) {
+    al_fail("damaged JPEG: it claims far more pixels than it can hold");
+    t->failed = true;
+    leave((j_common_ptr)d);
+  }
   if (al_canvas_open(v, d->output_width, d->output_height, channels, 8,
                      upright ? 1 : orientation_of(d)) ||
       !(*row = al_alloc((size_t)d->output_width * (size_t)d->out_color_components + ODD))) {
@@ -140,7 +150,7 @@ int al_jpeg_decode(const uint8_t *p, size_t n, al_canvas *v) {
     d.mem->max_memory_to_use = AL_IMAGE_LIMIT;
     d.progress = &progress;
     jpeg_mem_src(&d, p, n);
-    read_rows(&d, (uint8_t **)&row, v);
+    read_rows(&d, (uint8_t **)&row, v, n);
   }
   jpeg_destroy_decompress(&d);
   al_release(row);

@@ -40,6 +40,8 @@ static void supply(png_structp png, png_bytep to, size_t n) {
 static void read_rows(job *j, al_canvas *v) {
   png_structp png = j->png;
   size_t n = j->n;
+  /* texts, profiles and the like stay out: a thousand of them may inflate to 16 MB each */
+  png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
   png_read_info(png, j->info);
   png_uint_32 w = png_get_image_width(png, j->info), h = png_get_image_height(png, j->info);
   /* deflate cannot shrink beyond 1032:1, so a great picture in a few bytes is a lie */
