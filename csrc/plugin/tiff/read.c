@@ -218,7 +218,8 @@ static int pixels(reader *r, const page *p, uint8_t *to) {
   }
   int64_t across = p->tiled ? TIFFTileRowSize(r->tif) : TIFFScanlineSize(r->tif);
   int64_t bytes = p->tiled ? TIFFTileSize(r->tif) : TIFFStripSize(r->tif);
-  int64_t most = (16 << 20) + (int64_t)p->w * p->h * p->channels * 8;
+  int64_t most =
+      (8 << 20) + 2 * (int64_t)p->w * p->h * p->channels * (int64_t)al_dtype_size(p->dtype);
   int64_t bits = (int64_t)bw * (p->separate ? 1 : p->samples) * p->bits;
   if (!bw || !bh || across < (bits + 7) / 8 || bytes <= 0 || bytes > most ||
       bytes / across < (int64_t)bh)
@@ -332,7 +333,12 @@ static int tiff_read(al_call *c) {
     close(fd);
     return al_fail("cannot read %s: not a regular file", r.path);
   }
-  TIFFOpenOptions *o = al_tiff_options(&r.trouble, (16 << 20) + 4 * (int64_t)st.st_size);
+  const char *lie = al_tiff_check(fd, (int64_t)st.st_size);
+  if (lie) {
+    close(fd);
+    return al_fail("damaged TIFF %s: %s", r.path, lie);
+  }
+  TIFFOpenOptions *o = al_tiff_options(&r.trouble, (8 << 20) + 2 * (int64_t)st.st_size);
   if (o) r.tif = TIFFFdOpenExt(fd, r.path, "rm", o);
   if (o) TIFFOpenOptionsFree(o);
   if (!r.tif) {

@@ -13,4 +13,7 @@ typedef struct al_tiff_trouble {
 /* Options that send complaints to `trouble` and bound each of libtiff's allocations; the caller
  * frees them by TIFFOpenOptionsFree. */
 TIFFOpenOptions *al_tiff_options(al_tiff_trouble *trouble, int64_t bytes);
+
+/* What is wrong with the directories when they claim more than the file has bytes; or NULL. */
+const char *al_tiff_check(int fd, int64_t size);
 #endif
