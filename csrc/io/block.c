@@ -90,6 +90,24 @@ static void swap_bytes(uint8_t *p, int64_t n, int size) {
     }
 }
 
+/* The tensor that views a large part of a file; NULL where it must be read instead. Each has a
+ * storage of its own, so that a write to one leaves the versions of the others alone. */
+static al_tensor *mapped(const char *path, int64_t at, const struct format *f, int64_t n,
+                         int ndim, const int64_t *shape) {
+  enum { WORTH = 1 << 16 };
+  if (f->widen != AS_IS || f->dtype == AL_BOOL || n < WORTH / f->size || at % f->size)
+    return NULL;
+  al_map *m = al_file_map(path, at, (size_t)(n * f->size));
+  if (!m) return NULL;
+  al_storage *s = al_storage_wrap(m->data, (size_t)(n * f->size), al_map_free, m);
+  if (!s) return al_map_free(m), NULL;
+  int64_t stride[AL_MAX_DIMS], step = 1;
+  for (int i = ndim - 1; i >= 0; i--) stride[i] = step, step *= shape[i];
+  al_tensor *t = al_tensor_on(s, f->dtype, ndim, shape, stride, 0);
+  al_storage_unref(s);
+  return t;
+}
+
 /* The tensor stored at an offset of a file, or of bytes when they are given. */
 static int block(al_call *c, const char *path, const al_tensor *bytes) {
   const struct format *f = format_of(c->a[2].s);
@@ -102,6 +120,9 @@ static int block(al_call *c, const char *path, const al_tensor *bytes) {
   if (bytes && (at < 0 || at > have || have - at < size))
     return al_fail("%lld bytes are too few: wanted %lld at %lld", (long long)have,
                    (long long)size, (long long)at);
+  al_tensor *view =
+      !bytes && c->a[5].b && !c->a[4].b ? mapped(path, at, f, n, ndim, shape) : NULL;
+  if (view) return al_ret(c, view);
   bool direct = f->widen == AS_IS || f->widen == UNSIGNED64;
   al_tensor *y = NULL, *raw;
   if (direct) raw = y = al_empty(f->dtype, ndim, shape);
@@ -116,14 +137,19 @@ static int block(al_call *c, const char *path, const al_tensor *bytes) {
 }
 
 static int block_read(al_call *c) { return block(c, c->a[0].s, NULL); }
-AL_OP(block_read, .sig = "path:str offset:int format:str shape:ints {big:bool=false} -> T",
-      .doc = "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the "
-             "first byte).\n"
-             "format: F64 F32 F16 BF16 I64 I32 U8 BOOL as they are; I8 I16 U16 become int32, "
-             "U32 and U64 int64. big: big-endian.",
-      .forward = block_read, .flags = AL_F_NODIFF,
-      .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}, {'LICENSE', 0, "
-                "'U32', {3}, {big=true}}");
+AL_OP(
+    block_read,
+    .sig = "path:str offset:int format:str shape:ints {big:bool=false map:bool=false} -> T",
+    .doc =
+        "The tensor stored in a file as raw little-endian bytes from `offset` (0 is the "
+        "first byte).\n"
+        "format: F64 F32 F16 BF16 I64 I32 U8 BOOL as they are; I8 I16 U16 become int32, "
+        "U32 and U64 int64. big: big-endian. map: a large one views the file, page by page as "
+        "it is used; writes stay in memory. The file may be replaced or removed meanwhile, "
+        "but a program that cuts it short ends this one (SIGBUS).",
+    .forward = block_read, .flags = AL_F_NODIFF,
+    .sample = "{'LICENSE', 1, 'U8', {2, 4}}, {'LICENSE', 0, 'F16', {3}}, {'LICENSE', 0, "
+              "'U32', {3}, {big=true}}");
 
 static int block_decode(al_call *c) {
   al_tensor *x = c->a[0].t;

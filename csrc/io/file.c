@@ -7,13 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 int al_bytes_room(al_bytes *b, size_t n) {
   if (n <= b->cap - b->n) return 0;
-  size_t cap = b->cap ? b->cap : 4096;
-  while (cap - b->n < n) cap *= 2;
+  size_t cap = b->cap < 2048 ? 4096 : 2 * b->cap;
+  if (cap - b->n < n) cap = b->n + n; /* what is asked for at once is not doubled */
   uint8_t *p = al_alloc(cap);
   if (!p) return -1;
   if (b->n) memcpy(p, b->p, b->n);
@@ -89,19 +90,47 @@ int al_file_read(const char *path, size_t limit, al_bytes *b) {
   return 0;
 }
 
-int al_file_read_at(const char *path, int64_t offset, void *p, size_t size) {
+/* A file that has `size` bytes at `offset`, opened; -1 and an error otherwise. */
+static int open_part(const char *path, int64_t offset, size_t size) {
   int64_t have;
   int fd = open_regular(path, &have);
+  if (fd < 0 || (offset >= 0 && offset <= have && (uint64_t)(have - offset) >= size)) return fd;
+  close(fd);
+  return al_fail("%s has %lld bytes, wanted %zu at %lld", path, (long long)have, size,
+                 (long long)offset);
+}
+
+int al_file_read_at(const char *path, int64_t offset, void *p, size_t size) {
+  int fd = open_part(path, offset, size);
   if (fd < 0) return -1;
-  int bad = 0;
-  if (offset < 0 || offset > have || (uint64_t)(have - offset) < size) {
-    bad = al_fail("%s has %lld bytes, wanted %zu at %lld", path, (long long)have, size,
-                  (long long)offset);
-  } else {
-    bad = read_exactly(fd, path, offset, p, size);
-  }
+  int bad = read_exactly(fd, path, offset, p, size);
   close(fd);
   return bad;
+}
+
+al_map *al_file_map(const char *path, int64_t offset, size_t size) {
+  int fd = open_part(path, offset, size);
+  al_map *m = fd < 0 ? NULL : al_malloc(sizeof *m);
+  if (m) {
+    size_t before = (size_t)offset % (size_t)sysconf(_SC_PAGESIZE);
+    m->length = size + before;
+    m->base = mmap(NULL, m->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd,
+                   (off_t)(offset - (int64_t)before));
+    m->data = (char *)m->base + before;
+    if (m->base == MAP_FAILED) {
+      fail_errno("map", path);
+      al_free(m);
+      m = NULL;
+    }
+  }
+  if (fd >= 0) close(fd);
+  return m;
+}
+
+void al_map_free(void *map) {
+  al_map *m = map;
+  munmap(m->base, m->length);
+  al_free(m);
 }
 
 static int write_parts(int fd, const char *path, const al_part *parts, int n) {

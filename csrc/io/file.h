@@ -19,6 +19,15 @@ int al_file_read(const char *path, size_t limit, al_bytes *b);
 /* Reads `size` bytes at `offset` into p; a shorter file is an error. */
 int al_file_read_at(const char *path, int64_t offset, void *p, size_t size);
 
+/* A part of a file in memory, copied page by page when it is written to: the file stays as it
+ * is. al_map_free when done. Reading a page that the file has lost since is a bus error. */
+typedef struct al_map {
+  void *data, *base;
+  size_t length;
+} al_map;
+al_map *al_file_map(const char *path, int64_t offset, size_t size);
+void al_map_free(void *map);
+
 typedef struct al_part {
   const void *data;
   size_t size;

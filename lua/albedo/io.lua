@@ -163,12 +163,15 @@ local function count_of(shape)
   return n
 end
 
+-- A name from a file, fit for one line.
+local function printable(name) return (tostring(name):gsub("%c", "?")) end
+
 -- Checks one entry of a header against `available` bytes of data. Returns what is wrong with
 -- it, or nil.
 local function fault(entry, available)
   if type(entry) ~= "table" then return "is no object" end
   local size = SIZES[entry.dtype]
-  if not size then return ("has the unknown dtype %s"):format(tostring(entry.dtype)) end
+  if not size then return ("has the unknown dtype %s"):format(printable(entry.dtype)) end
   local n, reason = count_of(entry.shape)
   if not n then return reason end
   local offsets = entry.data_offsets
@@ -241,12 +244,23 @@ end
 local File = {}
 File.__index = File
 
+-- Whether a large header can hold what its brackets and commas, outside strings, promise: an
+-- entry is no shorter than "a":{"dtype":"U8","shape":[],"data_offsets":[0,0]} and has 8 dims
+-- at most. Tables take many times the memory of their text.
+local function plausible(text)
+  if #text < 1000000 then return true end
+  local marks = text:gsub("\\.", ""):gsub('"[^"]*"', ""):gsub("[^%[{,]+", "")
+  local entries = #text / 45 + 3
+  local braces, brackets = #marks:gsub("[^{]", ""), #marks:gsub("[^%[]", "")
+  return braces <= entries and brackets <= 2 * entries and #marks <= 14 * entries
+end
+
 -- Opens and checks; nil and the reason when the file is not sound.
 local function open_file(path)
   local text, start, available = read_header(path)
   if not text then return nil, start end
   local decode = json.decode -- outside pcall: a missing JSON package is not the file's fault
-  local ok, entries = pcall(decode, text)
+  local ok, entries = pcall(plausible(text) and decode or error, text)
   if not ok or type(entries) ~= "table" or text:byte(1) ~= 123 then
     return nil, path .. " has no safetensors header"
   end
@@ -260,10 +274,10 @@ local function open_file(path)
   end
   for name, entry in pairs(entries) do
     local reason = fault(entry, available)
-    if reason then return nil, ("%s: %s %s"):format(path, tostring(name), reason) end
+    if reason then return nil, ("%s: %s %s"):format(path, printable(name), reason) end
   end
   local names, reason = check_layout(entries, available)
-  if not names then return nil, path .. ": " .. reason end
+  if not names then return nil, path .. ": " .. printable(reason) end
   return setmetatable({ path = path, metadata = metadata, entries = entries, order = names,
     start = start }, File)
 end
@@ -275,11 +289,14 @@ function File:names()
   return names
 end
 
---- The tensor of a name.
+--- The tensor of a name. Large ones view the file (memory-mapped): pages are read when used,
+-- and copied when written to, so the file stays as it is. It may be replaced or removed, as
+-- al.save does; a program that cuts it short under us ends us with a bus error.
 function File:read(name)
   local entry = self.entries[name]
   if not entry then error(("%s holds no %s"):format(self.path, tostring(name)), 2) end
-  return al.block_read(self.path, self.start + entry.data_offsets[1], entry.dtype, entry.shape)
+  return al.block_read(self.path, self.start + entry.data_offsets[1], entry.dtype, entry.shape,
+    { map = true })
 end
 
 --- Opens a safetensors file and checks its header; tensors are read when asked for.
@@ -372,9 +389,20 @@ local READERS = {
   end,
 }
 
-local function read_safetensors(path)
+-- What stored elements grow by when they are read.
+local WIDER = { I8 = 4, I16 = 2, U16 = 2, U32 = 2 }
+
+local function read_safetensors(path, o)
   local file, reason = open_file(path)
   if not file then error("al.load: " .. reason, 0) end
+  local total = 0
+  for _, entry in pairs(file.entries) do
+    total = total + (entry.data_offsets[2] - entry.data_offsets[1]) * (WIDER[entry.dtype] or 1)
+  end
+  if o and total > o.max_bytes then
+    error(("al.load: %s claims %.0f bytes, more than max_bytes = %.0f")
+      :format(path, total, o.max_bytes), 0)
+  end
   local ok, state = pcall(read_all, file)
   if not ok then error("al.load: " .. tostring(state), 0) end
   return state
@@ -387,7 +415,8 @@ local function read(path, opts)
   return (READERS[kind_of(path, o.max_bytes)] or read_safetensors)(path, o)
 end
 
---- Reads a safetensors file: name -> value; npy gives a tensor, npz name -> tensor, PyTorch's
+--- Reads a safetensors file: name -> value (its large tensors view the file: see io.open); npy
+-- gives a tensor, npz name -> tensor, PyTorch's
 -- .pth and .pt what they hold, as tables (no code of the file runs). With `into`, a table of
 -- objects, each object's part is handed to its load_state_dict (a tensor's to its copy_) and
 -- left out of what is returned. `load_options` go to load_state_dict.

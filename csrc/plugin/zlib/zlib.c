@@ -60,6 +60,17 @@ static int inflate_all(const char *path, const uint8_t *p, size_t n, int window,
   return bad;
 }
 
+/* How many bytes are to be expected: a zip archive says so, a gzip file's last four bytes do.
+ */
+static int64_t likely(const al_bytes *in, int64_t size, int window, int64_t most,
+                      int64_t limit) {
+  if (window == RAW || size < 18) return window == RAW ? limit : 4096;
+  uint32_t said;
+  memcpy(&said, in->p + size - 4, 4);
+  int64_t n = said < most ? said : most;
+  return n < limit ? n : limit;
+}
+
 static int inflate_read(al_call *c) {
   const char *path = c->a[0].s;
   int64_t offset = c->a[1].i, size = c->a[2].i, limit = c->a[3].i;
@@ -74,7 +85,7 @@ static int inflate_read(al_call *c) {
     bad = bad ? bad
               : al_fail("%s claims %lld bytes in %lld deflated", path, (long long)limit,
                         (long long)size);
-  if (!bad && window == RAW) bad = al_bytes_room(&out, (size_t)limit + 1);
+  if (!bad) bad = al_bytes_room(&out, (size_t)likely(&in, size, window, most, limit) + 1);
   if (!bad) bad = inflate_all(path, in.p, (size_t)size, window, (size_t)limit, &out);
   al_bytes_free(&in);
   al_tensor *y = bad ? NULL : al_empty(AL_UINT8, 1, (int64_t[]){(int64_t)out.n});

@@ -5,9 +5,9 @@ local optional = require "albedo.optional"
 
 local bytes = {}
 
---- An error at the script's line.
+--- An error at the script's line, itself of one line whatever the file's names hold.
 function bytes.fail(path, message, ...)
-  al.native.raise(("%s: %s"):format(path, message:format(...)))
+  al.native.raise(("%s: %s"):format(path, (message:format(...):gsub("%c", "?"))))
 end
 
 --- The unsigned number in the n bytes of s from i on, little-endian.

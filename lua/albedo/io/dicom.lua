@@ -216,7 +216,9 @@ local function rle(path, data, a)
   return al.stack(out, 1)
 end
 
-local function by_jpeg(_, data) return al.image.decode(data) end
+local function by_jpeg(_, data, a)
+  return al.image.decode(data, { max_bytes = a.Rows * a.Columns * a.SamplesPerPixel })
+end
 local CODECS = {
   ["1.2.840.10008.1.2.5"] = rle,
   ["1.2.840.10008.1.2.4.50"] = by_jpeg, ["1.2.840.10008.1.2.4.51"] = by_jpeg,
@@ -283,7 +285,11 @@ local function read_pixels(source, a, pixels, limit)
   if not codec then fail(path, "the transfer syntax %s is not read", a.TransferSyntaxUID) end
   local out = compressed_frames(pixels.reader, pixels, frames)
   for k, data in ipairs(out) do
-    local x = codec(path, data, a)
+    local fine, x = pcall(codec, path, data, a)
+    if not fine then -- an op's error does not know the file
+      local why = tostring(x):gsub("^[^:]*:%d+: ", ""):gsub(" %(bytes: .*$", "")
+      al.native.raise(why:sub(1, #path) == path and why or path .. ": damaged DICOM: " .. why)
+    end
     if x:size(1) ~= c or x:size(2) ~= h or x:size(3) ~= w then
       fail(path, "damaged DICOM: a frame is %s", table.concat(x.shape, "x"))
     end

@@ -7,6 +7,8 @@ local bytes = require "albedo.io.bytes"
 local le = bytes.le
 
 local MARK, NONE = {}, {}
+local DEEPEST = 4000000 -- values on the stack; Python's own pickler keeps to about a thousand
+local CONTAINER = 200 -- bytes one takes, about
 
 -- Known names: module and name -> what calls of it give, from the machine and the arguments.
 local CALLS = {
@@ -42,6 +44,8 @@ end
 --- A new container of a kind: list, dict, tuple, name.
 function Machine:make(kind, value)
   value = value or {}
+  self.made = self.made + 1
+  if self.made > self.most then self:fail "makes more containers than max_bytes allows" end
   self.kinds[value] = kind
   return value
 end
@@ -56,6 +60,7 @@ end
 
 function Machine:push(v)
   self.n = self.n + 1
+  if self.n > DEEPEST then self:fail "piles up more values than any real one" end
   self.stack[self.n] = v
 end
 
@@ -293,9 +298,10 @@ end
 
 --- The value of a pickle. rebuild(machine, args) makes a tensor of _rebuild_tensor_v2's
 -- arguments; machine.kinds tells lists, tuples, storages and names apart.
-return function(path, text, rebuild)
+return function(path, text, rebuild, max_bytes)
   local m = setmetatable({ path = path, text = text, at = 1, stack = {}, n = 0, memory = {},
-    kept = 0, kinds = {}, rebuild = rebuild }, Machine)
+    kept = 0, kinds = setmetatable({}, { __mode = "k" }), made = 0,
+    most = (max_bytes or 4000000000) / CONTAINER, rebuild = rebuild }, Machine)
   while true do
     local op = m:take(1)
     if op == "." then break end

@@ -11,7 +11,8 @@ local text = {}
 local function whole_file(path, limit)
   local size = bytes.size(path)
   if size > limit then fail(path, "has %.0f bytes, more than max_bytes = %.0f", size, limit) end
-  return (bytes.read(path, 0, size):gsub("^\239\187\191", ""))
+  local s = bytes.read(path, 0, size)
+  return s:sub(1, 3) == "\239\187\191" and s:sub(4) or s
 end
 
 -- The field of s at `at`: its text, whether it was quoted, and where what ends it lies.
@@ -32,44 +33,102 @@ local function field(path, s, at, plain, line)
   end
 end
 
--- The rows, lists of fields.
-local function rows_of(path, s, separator)
-  local rows, at, line = {}, 1, 1
+-- Calls fn(row, how many fields, its number) for each row; the table is the same each time.
+local function each_row(path, s, separator, fn)
+  local at, line, count, row = 1, 1, 0, {}
   local plain = "[\r\n%" .. separator .. "]"
   while at <= #s do
-    local row, quoted, stop = {}
+    local n, quoted, stop = 0
     repeat
-      row[#row + 1], quoted, stop = field(path, s, at, plain, line)
+      n = n + 1
+      row[n], quoted, stop = field(path, s, at, plain, line)
       at = stop + 1
     until s:sub(stop, stop) ~= separator
     local ending = s:match("^\r?\n", stop) or s:match("^\r", stop)
     if not ending and stop <= #s then fail(path, "line %d: text after a quote", line) end
     at, line = stop + #(ending or ""), line + 1
-    if #row > 1 or row[1] ~= "" or quoted then rows[#rows + 1] = row end
+    if n > 1 or row[1] ~= "" or quoted then
+      count = count + 1
+      fn(row, n, count)
+    end
   end
-  return rows
+  return count
 end
 
--- A list of texts as a tensor when all are numbers (none: NaN); else itself.
-local function column(list)
-  local values, whole, some = {}, true, false
-  for k, v in ipairs(list) do
-    local n = v:find "^%s*[-+]?%.?%d[%d.eE+-]*%s*$" and tonumber(v)
-      or v:find "^%s*$" and al.nan or v:lower() == "nan" and al.nan
-    if not n then return list end
-    some = some or n == n
-    whole = whole and n % 1 == 0 and math.abs(n) < 2 ^ 53
-    values[k] = n
+-- The number that a field holds (none: NaN), or nil.
+local function number_of(v)
+  return v:find "^%s*[-+]?%.?%d[%d.eE+-]*%s*$" and tonumber(v)
+    or (v:find "^%s*$" or v:lower() == "nan") and al.nan or nil
+end
+
+-- A column being read: numbers, gathered in tensors of some thousands, as long as all are.
+local Column = {}
+Column.__index = Column
+
+function Column:add(v)
+  if self.texts then
+    self.count = self.count + 1
+    self.texts[self.count] = v
+  elseif not self.mixed then
+    local n = number_of(v)
+    if not n then
+      self.mixed = true -- read again, as texts
+      return
+    end
+    self.some = self.some or n == n
+    self.whole = self.whole and n % 1 == 0 and math.abs(n) < 2 ^ 53
+    self.few[#self.few + 1] = n
+    if #self.few == 4096 then self:gather() end
   end
-  if not some then return list end
-  return al.tensor(values, { dtype = whole and "int64" or "float64" })
+end
+
+function Column:gather()
+  self.parts[#self.parts + 1] = al.tensor(self.few, { dtype = "float64" })
+  self.few = {}
+end
+
+function Column:value()
+  if self.texts then return self.texts end
+  if #self.few > 0 then self:gather() end
+  local all = al.cat(self.parts, 1)
+  return self.whole and all:to "int64" or all
+end
+
+local function new_column(texts)
+  return setmetatable(
+    { texts = texts and {}, count = 0, parts = {}, few = {}, whole = true }, Column)
+end
+
+-- The columns, in order, and the number of rows; is_text[k] says which hold texts, `names` is
+-- filled from the first row.
+local function read_columns(path, s, o, names, is_text)
+  local columns, wanted = {}, nil
+  local count = each_row(path, s, o.separator, function(row, n, number)
+    if not wanted then
+      wanted = n
+      for k = 1, n do
+        names[k], columns[k] = o.header and row[k] or k, new_column(is_text[k])
+      end
+      if o.header then return end
+    end
+    if n ~= wanted then
+      fail(path, "row %d has %d fields, not %d", number - (o.header and 1 or 0), n, wanted)
+    end
+    for k = 1, n do columns[k]:add(row[k]) end
+  end)
+  return columns, math.max(count - (o.header and 1 or 0), 0)
 end
 
 --- The rows of a CSV file, each a list of its fields as text; empty lines are none. Options:
 -- separator (","), max_bytes.
 function text.rows(path, opts)
   local o = options("io.rows", opts, { separator = ",", max_bytes = 4000000000 })
-  return rows_of(path, whole_file(path, o.max_bytes), o.separator)
+  local rows = {}
+  each_row(path, whole_file(path, o.max_bytes), o.separator, function(row, n, k)
+    rows[k] = {}
+    for i = 1, n do rows[k][i] = row[i] end
+  end)
+  return rows
 end
 
 --- A table from a CSV file: { names, columns, rows (how many) }; columns[name] is a tensor
@@ -78,24 +137,23 @@ end
 -- header (true; false: the names are 1, 2, ...), max_bytes.
 function text.csv(path, opts)
   local o = options("io.csv", opts, { separator = ",", header = true, max_bytes = 4000000000 })
-  local rows = text.rows(path, { separator = o.separator, max_bytes = o.max_bytes })
-  local names = o.header and table.remove(rows, 1) or {}
-  if not o.header then
-    for k = 1, rows[1] and #rows[1] or 0 do names[k] = k end
-  end
-  local columns = {}
-  for k, name in ipairs(names) do
-    if columns[name] then fail(path, "two columns are named %s", name) end
-    local list = {}
-    for i, row in ipairs(rows) do
-      if #row ~= #names then
-        fail(path, "row %d has %d fields, not %d", i, #row, #names)
+  local s, names, is_text = whole_file(path, o.max_bytes), {}, {}
+  local columns, rows, again
+  repeat -- once more when a column of numbers turned out to hold a text, or no number at all
+    again = false
+    columns, rows = read_columns(path, s, o, names, is_text)
+    for k, column in ipairs(columns) do
+      if not column.texts and (column.mixed or not column.some) then
+        is_text[k], again = true, true
       end
-      list[i] = row[k]
     end
-    columns[name] = column(list)
+  until not again
+  local out = {}
+  for k, name in ipairs(names) do
+    if out[name] then fail(path, "two columns are named %s", name) end
+    out[name], columns[k] = columns[k]:value(), false
   end
-  return { names = names, columns = columns, rows = #rows }
+  return { names = names, columns = out, rows = rows }
 end
 
 --- Writes a table as io.csv gives it. Numbers keep all their digits.

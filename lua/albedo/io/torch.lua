@@ -109,7 +109,7 @@ function torch.read(z, max_bytes)
     return strided(x, offset * parts, shape, steps, n)
   end
   local source = zip.source(z, name)
-  return pickle(z.path, source:text(0, source.size), rebuild)
+  return pickle(z.path, source:text(0, source.size), rebuild, budget)
 end
 
 local WRAPPED = { "state_dict", "model_state_dict", "model" }

@@ -129,7 +129,7 @@ end
 -- the file. The checksum is checked where the plugin zlib is there.
 function zip.source(z, name)
   local e = z.entries[name]
-  if not e then fail(z.path, "the archive holds no %s", name) end
+  if not e then fail(z.path, "the archive holds no %s", (name:gsub("%c", "?"))) end
   local source
   if e.method == 8 then
     source = bytes.memory(z.path, optional.open("zlib").inflate_read(z.path, math.floor(e.data),
