@@ -58,7 +58,9 @@ override CFLAGS := -std=gnu11 $(DEBUG) -fPIC -fopenmp -fno-math-errno -fno-trapp
 LIBS := -fopenmp $(SAN) $(if $(NO_BLAS),,$(call pkg,--libs $(BLAS_PKG))) -lm
 # nodelete: Lua unloads modules when it closes, while OpenMP's threads still wait inside libgomp;
 # unmapping that crashes at exit.
-SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-z,pack-relative-relocs -Wl,-z,nodelete -Wl,--as-needed $(STRIP)
+# -Bsymbolic: our own names are bound when linking, with no table of jumps between files; the parts lie
+# together without padding (together 26 kB).
+SO_FLAGS := -shared -Wl,-soname,albedo.so -Wl,-Bsymbolic -Wl,-z,noseparate-code -Wl,-z,pack-relative-relocs -Wl,-z,nodelete -Wl,--as-needed $(STRIP)
 LUA_CFLAGS := $(call pkg,--cflags $(LUA_PKG))
 
 # --- what to build ------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ local al = require "albedo"
 local NEEDS = {
   image = { "PNG and JPEG", "libpng-dev libjpeg62-turbo-dev libstb-dev" },
   segy = { "SEG-Y", "libsegyio-dev" },
+  slide = { "whole slides", "libopenslide-dev" },
   tiff = { "TIFF", "libtiff-dev" },
   zlib = { "compressed files", "zlib1g-dev" },
 }
