@@ -1,4 +1,5 @@
--- `luarocks make` in a clone; OpenBLAS and stb come from the system (see README.md)
+-- `luarocks --lua-version 5.4 make` in a clone; with Debian's lua-argparse, lua-cjson and
+-- lua-filesystem `make --deps-mode none`. OpenBLAS and stb come from the system (see README.md)
 rockspec_format = "3.0"
 package = "albedo"
 version = "scm-1"
@@ -7,7 +8,7 @@ description = {
   summary = "Tensors and autograd for Lua 5.4, on a compact C kernel",
   license = "MIT",
 }
-dependencies = { "lua == 5.4", "argparse", "lua-cjson" }
+dependencies = { "lua == 5.4", "argparse", "lua-cjson", "luafilesystem" }
 test_dependencies = { "busted" }
 build = {
   type = "make",

@@ -187,3 +187,22 @@ describe("the manual", function()
     assert.equal("without documentation: image.nameless", message)
   end)
 end)
+
+describe("the annotations", function()
+  it("are Lua that defines every op, function and class", function()
+    local text = require "albedo.manual.annotations"()
+    local chunk = assert((loadstring or load)(text))
+    local meta = chunk()
+    local missing = {}
+    for _, entry in ipairs(catalog.names()) do
+      local value = meta
+      for name in entry.path:gmatch "[^.]+" do value = type(value) == "table" and value[name] or nil end
+      if entry.kind ~= "method" and entry.kind ~= "field" and not value then missing[#missing + 1] = entry.path end
+    end
+    assert.same({}, missing)
+    assert.equal("function", type(meta.conv2d))
+    assert.is_truthy(text:find("%-%-%-@param w albedo.Tensor\n%-%-%-@param b%? albedo.Tensor\n"
+      .. "%-%-%-@param opts%? { stride%?: integer|integer%[%], [^\n]*\n%-%-%-@return albedo.Tensor\nfunction Tensor:conv2d"))
+    assert.is_truthy(text:find "^%-%-%-@meta")
+  end)
+end)

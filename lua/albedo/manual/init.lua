@@ -302,8 +302,9 @@ local function addresses(groups)
   return links, rows
 end
 
---- Writes the manual into a folder; returns how many pages and names it has. Raises when a
---- public name has no documentation, naming all that have none.
+--- Writes the manual into a folder, and the annotations for editors into its luacats/; returns
+--- how many pages and names it has. Raises when a public name has no documentation, naming all
+--- that have none.
 function manual.build(folder)
   local silent = {}
   for _, entry in ipairs(catalog.names()) do
@@ -328,6 +329,8 @@ function manual.build(folder)
       pages = pages + 1
     end
   end
+  os.execute(("mkdir -p '%s/luacats/library'"):format(folder))
+  write(folder .. "/luacats/library/albedo.lua", require "albedo.manual.annotations"())
   write(folder .. "/style.css", page.css)
   write(folder .. "/search.js", page.js)
   write(folder .. "/names.js", "var INDEX=" .. al.json.encode(rows) .. ";\n")
