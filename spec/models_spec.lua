@@ -38,7 +38,7 @@ describe("models", function()
   it("are as large as published", function()
     local counts = { resnet18 = 11689512, resnet34 = 21797672, resnet50 = 25557032,
       resnet101 = 44549160, squeezenet1_1 = 1235496, unet2d = 31042434, bilstm = 4242202,
-      densenet121 = 7978856, inception_v3 = 27161264, aconvnet = 303498 }
+      densenet121 = 7978856, vgg11_bn = 132868840, inception_v3 = 27161264, aconvnet = 303498 }
     for name, count in pairs(counts) do
       al.scope(function() assert.equal(count, (models[name]():num_parameters()), name) end)
     end

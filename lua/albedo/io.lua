@@ -302,7 +302,7 @@ end
 --- Opens a safetensors file and checks its header; tensors are read when asked for.
 local function open(path)
   local file, reason = open_file(path)
-  if not file then error("al.load: " .. reason, 2) end
+  if not file then al.raise("al.load: " .. reason) end
   return file
 end
 

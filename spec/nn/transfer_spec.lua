@@ -113,6 +113,7 @@ describe("transfer", function()
       return table.concat(names, " ")
     end
     assert.equal("4.weight 4.bias", trained())
+    assert.equal("thaw: 1 of 3 stages train after 0 steps, one more every 2: ^4", tostring(thaw))
     assert.equal(1, thaw:step())
     assert.equal("4.weight 4.bias", trained())
     assert.equal(2, thaw:step())

@@ -8,7 +8,8 @@ local blocks = {}
 function blocks.conv(inputs, outputs, kernel, o)
   o = o or {}
   local layer = nn.Conv2d(inputs, outputs, kernel,
-    { stride = o.stride or 1, pad = (kernel - 1) / 2, groups = o.groups or 1, bias = false })
+    { stride = o.stride or 1, pad = math.floor(kernel / 2), groups = o.groups or 1,
+      bias = false })
   nn.init.kaiming_normal_(layer.weight, { mode = o.fan or "fan_out", nonlinearity = "relu" })
   return layer
 end

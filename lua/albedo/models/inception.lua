@@ -10,7 +10,7 @@ local ConvNorm = nn.class "ConvNorm"
 function ConvNorm:init(inputs, outputs, kernel, stride, pad)
   local k = type(kernel) == "table" and kernel or { kernel, kernel }
   stride = stride or 1
-  pad = pad or stride == 1 and { (k[1] - 1) / 2, (k[2] - 1) / 2 } or 0
+  pad = pad or stride == 1 and { math.floor(k[1] / 2), math.floor(k[2] / 2) } or 0
   self.conv = nn.Conv2d(inputs, outputs, k, { stride = stride, pad = pad, bias = false })
   self.bn = nn.BatchNorm2d(outputs, { eps = 1e-3 })
   nn.init.normal_(self.conv.weight, 0, 0.1)

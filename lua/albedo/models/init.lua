@@ -17,7 +17,8 @@ local homes = {
 }
 
 local files = {
-  vgg = "vgg11 vgg13 vgg16 vgg19", resnet = "resnet18 resnet34 resnet50 resnet101",
+  vgg = "vgg11 vgg13 vgg16 vgg19 vgg11_bn vgg13_bn vgg16_bn vgg19_bn",
+  resnet = "resnet18 resnet34 resnet50 resnet101",
   mobilenet = "mobilenet_v2", squeezenet = "squeezenet1_0 squeezenet1_1",
   densenet = "densenet121", inception = "inception_v3", aconvnet = "aconvnet",
   unet = "unet2d unet3d", bilstm = "bilstm",

@@ -46,13 +46,15 @@ function VGG:forward(x)
   return self.classifier(self.avgpool(self.features(x)):flatten(2, -1))
 end
 
---- vgg11(opts) ...: x (n, in_channels, h, w) -> scores (n, classes). Options: in_channels = 3,
--- batch_norm = false, dropout = 0.5, pool = 7 (side of the pooled map), hidden = 4096, and
--- those of models.define.
+--- vgg11(opts), vgg11_bn(opts) ...: x (n, in_channels, h, w) -> scores (n, classes). Options:
+-- in_channels = 3, batch_norm = false (_bn: true), dropout = 0.5, pool = 7 (side of the pooled
+-- map), hidden = 4096, and those of models.define.
 local vggs = {}
 for depth in pairs(depths) do
-  local name = "vgg" .. depth
-  vggs[name] = define(name, function(o) return VGG(depth, o) end, "^classifier%.6%.",
-    { in_channels = 3, batch_norm = false, dropout = 0.5, pool = 7, hidden = 4096 })
+  for suffix, norm in pairs { [""] = false, _bn = true } do
+    local name = "vgg" .. depth .. suffix
+    vggs[name] = define(name, function(o) return VGG(depth, o) end, "^classifier%.6%.",
+      { in_channels = 3, batch_norm = norm, dropout = 0.5, pool = 7, hidden = 4096 })
+  end
 end
 return vggs

@@ -360,11 +360,15 @@ end
 
 local Report = {}
 Report.__index = Report
+local MANY = 14 -- names to print of one part
 function Report:__tostring()
   local text = ("%d matched"):format(#self.matched)
   for _, part in ipairs { "missing", "unexpected", "skipped" } do
     if #self[part] > 0 then
-      text = text .. ("; %d %s: %s"):format(#self[part], part, table.concat(self[part], ", "))
+      local n, more = #self[part], ""
+      if n > MANY then n, more = MANY, (" and %d more"):format(n - MANY) end
+      text = text .. ("; %d %s: %s%s"):format(#self[part], part,
+        table.concat(self[part], ", ", 1, n), more)
     end
   end
   return text .. (self.note and "; " .. self.note or "")

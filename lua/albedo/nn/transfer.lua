@@ -174,6 +174,12 @@ function Module:thaw(stages, opts)
   return thaw
 end
 
+function Thaw:__tostring()
+  return ("thaw: %d of %d stages train after %d steps, one more every %d: %s")
+    :format(self.count, #self.stages, self.t, self.every,
+      table.concat(self.stages, " ", 1, self.count))
+end
+
 --- To be called after each step; returns how many stages train now.
 function Thaw:step()
   self.t = self.t + 1
