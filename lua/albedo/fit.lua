@@ -105,7 +105,7 @@ local function start(net, batches, opts)
     net = net, o = o, batches = batches, steps = steps, step = 0, bad = 0, sum = 0, count = 0,
     better = best == "low" and function(a, b) return a < b end
       or function(a, b) return a > b end,
-    every = math.max(1, math.floor(steps / math.max(o.checks, 1))),
+    checks = math.min(math.max(math.floor(o.checks), 1), steps),
     parts = { -- what has a state beside the figures below
       model = net, optim = optim, schedule = schedule, ema = ema,
       loader = has_state(batches) and batches or nil,
@@ -307,7 +307,8 @@ function Fit:update(loss)
   if parts.ema then parts.ema:update() end
   self.step, self.sum, self.count = line.step, self.sum + loss, self.count + 1
   self.shown.loss = self.sum / self.count
-  if self.step % self.every == 0 or self.step == self.steps then
+  -- the checks lie evenly, the last at the end
+  if self.step * self.checks % self.steps < self.checks then
     local figures, score = self:check()
     for name, v in pairs(figures) do line["val_" .. name] = v end
     self.shown.val = score

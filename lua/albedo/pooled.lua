@@ -112,4 +112,12 @@ function Pooled:breakdown(run, o)
     { alt = "AUC of the detectors by " .. o.by, caption = "AUC by " .. o.by })
 end
 
+--- Puts a table of one row into a report: the AUC of each detector over all samples. o: name,
+-- arms, caption.
+function Pooled:total(run, o)
+  local columns, row = { "" }, { "AUC" }
+  for k, arm in ipairs(o.arms) do columns[k + 1], row[k + 1] = arm, self:auc(arm) end
+  run:table(o.name, { caption = o.caption, columns = columns, rows = { row } })
+end
+
 return function() return setmetatable({ samples = {} }, Pooled) end

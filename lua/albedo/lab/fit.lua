@@ -41,6 +41,22 @@ function lab.predict(net, x, batch)
   return al.cat(outputs, 1)
 end
 
+--- A table of what networks cost, under `name`: parameters, seconds of training, milliseconds a
+-- picture one at a time and in a batch. o: networks (name -> module), order (names), x (a
+-- batch), training (name -> seconds), caption. Returns name -> seconds of the batch.
+function Run:costs(name, o)
+  local rows, took = {}, {}
+  for k, key in ipairs(o.order) do
+    local net, n = o.networks[key], o.x.shape[1]
+    took[key] = lab.seconds(net, o.x)
+    rows[k] = { key, (net:num_parameters()), o.training[key],
+      lab.seconds(net, o.x:narrow(1, 1, 1)) * 1000, took[key] * 1000 / n }
+  end
+  self:table(name, { caption = o.caption, rows = rows, columns = { "network", "parameters",
+    "training s", "batch of 1", "batch of " .. o.x.shape[1] } })
+  return took
+end
+
 --- Seconds that net(x) takes, without a graph: the median of 7.
 function lab.seconds(net, x)
   local took = {}

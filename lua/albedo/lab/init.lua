@@ -276,7 +276,8 @@ end
 
 --- What the paper says and what was measured. c: id, text, paper, measured (a number, or a
 -- summary of run:summary or run:paired), interval, seeds; and holds, or the rule: above = v
--- (the whole interval lies above v), at_least = v (the mean), contains = v (the interval). A
+-- (the whole interval lies above v), at_least = v (the mean), within = { low, high } (the
+-- mean), contains = v (the interval). A
 -- rule on an interval judges no summary without one, such as that of a single seed.
 function Run:claim(c)
   local measured, sure = c.measured, true
@@ -300,6 +301,7 @@ function Run:claim(c)
     local high = claim.interval and claim.interval[2] or measured
     if c.above and sure then claim.holds = low > c.above end
     if c.at_least then claim.holds = (claim.holds ~= false) and measured >= c.at_least end
+    if c.within then claim.holds = c.within[1] <= measured and measured <= c.within[2] end
     if c.contains and sure then claim.holds = low <= c.contains and c.contains <= high end
   end
   table.insert(self.claim_list, claim)

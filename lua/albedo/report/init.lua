@@ -239,10 +239,11 @@ function Report:claims(list)
     if type(measured) == "number" and c.interval and c.interval[1] then
       measured = { mean = measured, low = c.interval[1], high = c.interval[2] }
     end
+    local interval = type(measured) == "table"
     rows[i] = ('<tr class="claim"><th scope="row">%s</th><td>%s</td><td>%s</td>'
       .. '<td class="number">%s</td><td class="number">%s</td>'
       .. '<td class="verdict %s">%s</td></tr>'):format(escape(c.id or i), escape(c.text or ""),
-      escape(show(c.paper)), cell_html(measured), escape(show(c.seeds)),
+      escape(show(c.paper)), cell_html(measured, interval), escape(show(c.seeds)),
       c.holds == nil and "" or class, verdict)
   end
   return self:add('<div class="scroll"><table aria-label="Claims"><thead><tr>'

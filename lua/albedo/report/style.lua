@@ -60,6 +60,7 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.6rem; }
 .word { white-space: nowrap; }
 .between { color: var(--soft); font-size: .86em; padding-left: .35em; }
+.claim .between { display: block; }
 figure { margin: 1.6rem 0; }
 figcaption { margin-top: .6rem; max-width: 46rem; }
 svg { display: block; max-width: 100%; height: auto; }
