@@ -36,7 +36,7 @@ function Saves:load(into)
     if exists(path) then
       local sound, why = pcall(al.io.open, path)
       if sound then return al.load(path, into) end
-      reason = why
+      reason = tostring(why):match "al%.load: (.*)" or why
       os.remove(path) -- else it would take the place of the sound one at the next save
     end
   end
