@@ -38,8 +38,11 @@ typedef struct segments {
       groups; /* channels a group (0: each channel over all n is one); how many groups */
   const char *x, *g;
   char *y;
-  double *part; /* (n, c, per, 2) sums */
-  const double *mean, *rstd, *w, *b, *s0, *s1;
+  double *part;                      /* (n, c, per, 2) sums */
+  double *shift, *mean, *var, *rstd; /* a group */
+  double *s0, *s1, eps;              /* backward: sums of w g and w g (x - mean) a group */
+  const double *w, *b;
+  bool fixed; /* mean and variance are no functions of x */
 } segments;
 
 static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s,
@@ -76,7 +79,7 @@ static void sum_moments(int64_t begin, int64_t end, void *arg) {
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len);
     q->part[2 * t] = q->part[2 * t + 1] = 0;
-    q->k->moments(q->x + at * q->size, len, q->mean[group_of(q, seg)], q->part + 2 * t);
+    q->k->moments(q->x + at * q->size, len, q->shift[group_of(q, seg)], q->part + 2 * t);
   }
 }
 static void sum_dots(int64_t begin, int64_t end, void *arg) {
@@ -101,8 +104,8 @@ static void write_gradient(int64_t begin, int64_t end, void *arg) {
   double m = members(q);
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len), i = group_of(q, seg);
-    double r = q->rstd[i], b = q->s1 ? -r * r * r * q->s1[i] / m : 0,
-           c = q->s0 ? -r * q->s0[i] / m : 0;
+    double r = q->rstd[i], b = q->fixed ? 0 : -r * r * r * q->s1[i] / m,
+           c = q->fixed ? 0 : -r * q->s0[i] / m;
     q->k->blend(q->g + at * q->size, NULL, q->x + at * q->size, q->y + at * q->size, len,
                 q->mean[i], r * q->w[seg % q->c], b, c);
   }
@@ -112,52 +115,111 @@ static void over_pieces(segments *q, void (*fn)(int64_t, int64_t, void *)) {
   al_parallel(q->n * q->c * q->per, 1 + (1 << 14) / (len + 16), fn, q);
 }
 
-/* Means and variances of the groups. */
-static int statistics(segments *q, double *mean, double *var) {
-  double m = members(q), *shift = doubles(q->groups);
-  q->part = doubles(q->n * q->c * q->per * 2);
-  if (!q->part || !shift) return -1;
+/* ---- group by group ---- */
+
+/* fn over the pieces of group i: the segments of its channels, or of one channel over all n. */
+static void group_pieces(segments *q, int64_t i, void (*fn)(int64_t, int64_t, void *)) {
+  for (int64_t j = 0; j < (q->share ? q->share : q->n); j++) {
+    int64_t seg = q->share ? i * q->share + j : j * q->c + i;
+    fn(seg * q->per, (seg + 1) * q->per, q);
+  }
+}
+
+/* An element of each group, to be taken away before squaring. */
+static void choose_shifts(segments *q) {
   for (int64_t i = 0; i < q->groups; i++) {
     const char *first = q->x + i * (q->share ? q->share : 1) * q->s * q->size;
-    shift[i] = q->size == 4 ? (double)*(const float *)(const void *)first
-                            : *(const double *)(const void *)first;
-    if (!isfinite(shift[i])) shift[i] = 0;
-    mean[i] = var[i] = 0;
+    q->shift[i] = q->size == 4 ? (double)*(const float *)(const void *)first
+                               : *(const double *)(const void *)first;
+    if (!isfinite(q->shift[i])) q->shift[i] = 0;
+    q->mean[i] = q->var[i] = 0;
   }
-  q->mean = shift;
-  over_pieces(q, sum_moments);
-  for (int64_t t = 0; t < q->n * q->c * q->per; t++) {
+}
+static void add_moments(int64_t begin, int64_t end, void *arg) {
+  segments *q = arg;
+  for (int64_t t = begin; t < end; t++) {
     int64_t i = group_of(q, t / q->per);
-    mean[i] += q->part[2 * t];
-    var[i] += q->part[2 * t + 1];
+    q->mean[i] += q->part[2 * t];
+    q->var[i] += q->part[2 * t + 1];
   }
-  for (int64_t i = 0; i < q->groups; i++) {
-    double d = mean[i] / m, v = var[i] / m - d * d;
-    mean[i] = shift[i] + d;
-    var[i] = v < 0 ? 0 : v; /* NaN passes */
+}
+static void settle(segments *q, int64_t i) {
+  double d = q->mean[i] / members(q), v = q->var[i] / members(q) - d * d;
+  q->mean[i] = q->shift[i] + d;
+  q->var[i] = v < 0 ? 0 : v; /* NaN passes */
+  q->rstd[i] = 1 / sqrt(q->var[i] + q->eps);
+}
+static void add_dots(int64_t begin, int64_t end, void *arg) {
+  segments *q = arg;
+  for (int64_t t = begin; t < end; t++) {
+    int64_t i = group_of(q, t / q->per), ch = t / q->per % q->c;
+    q->s0[i] += q->w[ch] * q->part[2 * t];
+    q->s1[i] += q->w[ch] * q->part[2 * t + 1];
   }
+}
+
+static void forward_groups(int64_t begin, int64_t end, void *arg) {
+  segments *q = arg;
+  for (int64_t i = begin; i < end; i++) {
+    group_pieces(q, i, sum_moments);
+    group_pieces(q, i, add_moments);
+    settle(q, i);
+    group_pieces(q, i, write_scaled);
+  }
+}
+static void backward_groups(int64_t begin, int64_t end, void *arg) {
+  segments *q = arg;
+  for (int64_t i = begin; i < end; i++) {
+    group_pieces(q, i, sum_dots);
+    group_pieces(q, i, add_dots);
+    if (q->y) group_pieces(q, i, write_gradient);
+  }
+}
+
+/* Enough groups to share, each small enough to stay in the second-level cache from the sums to
+ * the results: memory is read once. */
+static bool by_group(const segments *q) {
+  return q->groups >= 8 && members(q) * (double)q->size <= 1 << 19;
+}
+static int64_t group_grain(const segments *q) { return 1 + (1 << 14) / (int64_t)members(q); }
+
+/* Statistics of the groups into q->mean, var, rstd, and y. */
+static int normalise(segments *q) {
+  q->part = doubles(q->n * q->c * q->per * 2);
+  q->shift = doubles(q->groups);
+  if (!q->part || !q->shift) return -1;
+  choose_shifts(q);
+  if (by_group(q)) {
+    al_parallel(q->groups, group_grain(q), forward_groups, q);
+    return 0;
+  }
+  over_pieces(q, sum_moments);
+  add_moments(0, q->n * q->c * q->per, q);
+  for (int64_t i = 0; i < q->groups; i++) settle(q, i);
+  over_pieces(q, write_scaled);
   return 0;
 }
 
-/* The fused gradient: gx into q->y, sums over channels into gw and gb (may be NULL). */
-static int gradient(segments *q, bool fixed, double *gw, double *gb) {
-  double *s0 = doubles(q->groups), *s1 = doubles(q->groups);
+/* The fused gradient: gx into q->y, sums over channels into gw and gb. */
+static int gradient(segments *q, double *gw, double *gb) {
+  q->s0 = doubles(q->groups), q->s1 = doubles(q->groups);
   q->part = doubles(q->n * q->c * q->per * 2);
-  if (!s0 || !s1 || !q->part) return -1;
-  memset(s0, 0, (size_t)q->groups * sizeof *s0);
-  memset(s1, 0, (size_t)q->groups * sizeof *s1);
-  for (int64_t ch = 0; ch < q->c; ch++) gw[ch] = gb[ch] = 0;
-  over_pieces(q, sum_dots);
-  for (int64_t t = 0; t < q->n * q->c * q->per; t++) {
-    int64_t i = group_of(q, t / q->per), ch = t / q->per % q->c;
-    s0[i] += q->w[ch] * q->part[2 * t];
-    s1[i] += q->w[ch] * q->part[2 * t + 1];
-    gb[ch] += q->part[2 * t];
-    gw[ch] += q->part[2 * t + 1] * q->rstd[i];
+  if (!q->s0 || !q->s1 || !q->part) return -1;
+  memset(q->s0, 0, (size_t)q->groups * sizeof *q->s0);
+  memset(q->s1, 0, (size_t)q->groups * sizeof *q->s1);
+  if (by_group(q)) {
+    al_parallel(q->groups, group_grain(q), backward_groups, q);
+  } else {
+    over_pieces(q, sum_dots);
+    add_dots(0, q->n * q->c * q->per, q);
+    if (q->y) over_pieces(q, write_gradient);
   }
-  q->s0 = fixed ? NULL : s0;
-  q->s1 = fixed ? NULL : s1;
-  if (q->y) over_pieces(q, write_gradient);
+  for (int64_t ch = 0; ch < q->c; ch++) gw[ch] = gb[ch] = 0;
+  for (int64_t t = 0; t < q->n * q->c * q->per; t++) {
+    int64_t ch = t / q->per % q->c;
+    gb[ch] += q->part[2 * t];
+    gw[ch] += q->part[2 * t + 1] * q->rstd[group_of(q, t / q->per)];
+  }
   return 0;
 }
 
@@ -253,25 +315,25 @@ static int batch_norm_forward(al_call *c) {
   al_tensor *mean = al_empty(AL_FLOAT64, 1, &ch), *rstd = al_empty(AL_FLOAT64, 1, &ch);
   if (!y || !mean || !rstd) return -1;
   segments q = gathered ? segments_of(xr, 1, ch, n * s, 0) : segments_of(xr, n, ch, s, 0);
-  double *m = al_data(mean), *r = al_data(rstd);
-  if (training) {
-    if (statistics(&q, m, r)) return -1;
-    if (run_mean) update(run_mean, m, ch, ARG_F(6), 1);
-    if (run_var) update(run_var, r, ch, ARG_F(6), (double)count / (double)(count - 1));
-  } else {
-    for (int64_t i = 0; i < ch; i++) {
-      m[i] = al_get(run_mean, i * run_mean->stride[0]);
-      r[i] = al_get(run_var, i * run_var->stride[0]);
-    }
-  }
-  for (int64_t i = 0; i < ch; i++) r[i] = 1 / sqrt(r[i] + ARG_F(7));
-  q.mean = m;
-  q.rstd = r;
+  q.mean = al_data(mean);
+  q.rstd = al_data(rstd);
+  q.var = doubles(ch);
+  q.eps = ARG_F(7);
   q.w = vector(ARG_T(1), ch, 1);
   q.b = vector(ARG_T(2), ch, 0);
   q.y = al_data(y);
-  if (!q.w || !q.b) return -1;
-  over_pieces(&q, write_scaled);
+  if (!q.w || !q.b || !q.var) return -1;
+  if (training) {
+    if (normalise(&q)) return -1;
+    if (run_mean) update(run_mean, q.mean, ch, ARG_F(6), 1);
+    if (run_var) update(run_var, q.var, ch, ARG_F(6), (double)count / (double)(count - 1));
+  } else {
+    for (int64_t i = 0; i < ch; i++) {
+      q.mean[i] = al_get(run_mean, i * run_mean->stride[0]);
+      q.rstd[i] = 1 / sqrt(al_get(run_var, i * run_var->stride[0]) + q.eps);
+    }
+    over_pieces(&q, write_scaled);
+  }
   if (c->recording) c->extra[0] = mean, c->extra[1] = rstd;
   if (!gathered) return al_ret(c, y);
   return al_ret(c, al_fresh_contiguous(unruns(y, x->shape, x->ndim, true), (al_dtype)x->dtype));
@@ -310,7 +372,8 @@ static int batch_norm_grad(al_back *b) {
   q.y = gx ? al_data(gx) : NULL;
   q.mean = al_data(b->extra[0]);
   q.rstd = al_data(b->extra[1]);
-  if (!(q.w = vector(b->in[1], ch, 1)) || gradient(&q, !b->a[5].b, gw, gb)) return -1;
+  q.fixed = !b->a[5].b;
+  if (!(q.w = vector(b->in[1], ch, 1)) || gradient(&q, gw, gb)) return -1;
   if (gx && !(b->gx[0] = unruns(gx, x->shape, x->ndim, gathered))) return -1;
   return fill_vectors(b, gw, gb, ch, (al_dtype)x->dtype);
 }
@@ -347,16 +410,14 @@ static int normalise_groups(al_call *c, int64_t groups, al_tensor *weight, al_te
   if (!xr || !y || !mean || !rstd) return -1;
   if (al_numel(x) == 0) return al_ret(c, y);
   segments q = segments_of(xr, x->shape[0], x->shape[1], spatial(x), x->shape[1] / groups);
-  double *m = al_data(mean), *r = al_data(rstd);
-  if (statistics(&q, m, r)) return -1;
-  for (int64_t i = 0; i < count; i++) r[i] = 1 / sqrt(r[i] + eps);
-  q.mean = m;
-  q.rstd = r;
+  q.mean = al_data(mean);
+  q.rstd = al_data(rstd);
+  q.var = doubles(count);
+  q.eps = eps;
   q.w = vector(weight, x->shape[1], 1);
   q.b = vector(bias, x->shape[1], 0);
   q.y = al_data(y);
-  if (!q.w || !q.b) return -1;
-  over_pieces(&q, write_scaled);
+  if (!q.w || !q.b || !q.var || normalise(&q)) return -1;
   if (c->recording) c->extra[0] = mean, c->extra[1] = rstd;
   return al_ret(c, y);
 }
@@ -385,7 +446,7 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   q.y = al_data(gx);
   q.mean = al_data(b->extra[0]);
   q.rstd = al_data(b->extra[1]);
-  if (!(q.w = vector(weight, ch, 1)) || gradient(&q, false, gw, gb)) return -1;
+  if (!(q.w = vector(weight, ch, 1)) || gradient(&q, gw, gb)) return -1;
   b->gx[0] = gx;
   return fill_vectors(b, gw, gb, ch, (al_dtype)x->dtype);
 }
