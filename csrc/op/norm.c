@@ -1,4 +1,4 @@
-/* norm.c: batch, group, instance, layer and rms normalisation.
+/* norm.c: batch, group and instance normalisation; layer_norm.c has the others.
  *
  * y = (x - mean) rstd w + b, rstd = 1 / sqrt(var + eps), mean and variance over a group of
  * elements. For batch, group and instance normalisation x is (n, c, s); a segment is one (n, c)
@@ -7,24 +7,23 @@
  * Szegedy, 2015, arXiv:1502.03167, section 3): gx = rstd (w g - mean(w g) - xhat mean(w g
  * xhat)),  gw = sum g xhat,  gb = sum g. Sums are taken piece by piece and added in order: the
  * same bits for any number of threads. */
-#include "../kernel/norm.h"
-#include "op.h"
+#include "norm.h"
 #include <math.h>
 #include <string.h>
 
 enum { PIECE = 1 << 15 }; /* elements of a segment summed as one */
 
-static const al_norm_loops *loops_of(const al_tensor *x) {
+const al_norm_loops *al_norm_loops_of(const al_tensor *x) {
   return x->dtype == AL_FLOAT32 ? &AL_SELECT(al_norm).f32 : &AL_SELECT(al_norm).f64;
 }
-static double *doubles(int64_t n) {
+double *al_doubles(int64_t n) {
   al_tensor *t = al_empty(AL_FLOAT64, 1, &n);
   return t ? al_data(t) : NULL;
 }
 /* A vector as doubles, or `fill` repeated when there is none. */
 static const double *vector(al_tensor *t, int64_t n, double fill) {
   if (t) return (t = al_dense(t, AL_FLOAT64)) ? al_data(t) : NULL;
-  double *v = doubles(n);
+  double *v = al_doubles(n);
   for (int64_t i = 0; v && i < n; i++) v[i] = fill;
   return v;
 }
@@ -47,7 +46,7 @@ typedef struct segments {
 
 static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s,
                             int64_t share) {
-  return (segments){.k = loops_of(x),
+  return (segments){.k = al_norm_loops_of(x),
                     .n = n,
                     .c = c,
                     .s = s,
@@ -185,8 +184,8 @@ static int64_t group_grain(const segments *q) { return 1 + (1 << 14) / (int64_t)
 
 /* Statistics of the groups into q->mean, var, rstd, and y. */
 static int normalise(segments *q) {
-  q->part = doubles(q->n * q->c * q->per * 2);
-  q->shift = doubles(q->groups);
+  q->part = al_doubles(q->n * q->c * q->per * 2);
+  q->shift = al_doubles(q->groups);
   if (!q->part || !q->shift) return -1;
   choose_shifts(q);
   if (by_group(q)) {
@@ -202,8 +201,8 @@ static int normalise(segments *q) {
 
 /* The fused gradient: gx into q->y, sums over channels into gw and gb. */
 static int gradient(segments *q, double *gw, double *gb) {
-  q->s0 = doubles(q->groups), q->s1 = doubles(q->groups);
-  q->part = doubles(q->n * q->c * q->per * 2);
+  q->s0 = al_doubles(q->groups), q->s1 = al_doubles(q->groups);
+  q->part = al_doubles(q->n * q->c * q->per * 2);
   if (!q->s0 || !q->s1 || !q->part) return -1;
   memset(q->s0, 0, (size_t)q->groups * sizeof *q->s0);
   memset(q->s1, 0, (size_t)q->groups * sizeof *q->s1);
@@ -225,14 +224,14 @@ static int gradient(segments *q, double *gw, double *gb) {
 
 /* ---- shared by the ops ---- */
 
-static int check_affine(const al_tensor *w, const al_tensor *b, int64_t n) {
+int al_norm_check_affine(const al_tensor *w, const al_tensor *b, int64_t n) {
   if (w && al_numel(w) != n)
     return al_fail("weight has %lld entries, needs %lld", (long long)al_numel(w), (long long)n);
   if (b && al_numel(b) != n)
     return al_fail("bias has %lld entries, needs %lld", (long long)al_numel(b), (long long)n);
   return 0;
 }
-static int check_input(const al_tensor *x, int least) {
+int al_norm_check(const al_tensor *x, int least) {
   if (!al_is_float(x->dtype)) return al_fail("needs a floating tensor");
   return x->ndim < least ? al_fail("x has %d dims, needs at least %d", x->ndim, least) : 0;
 }
@@ -259,12 +258,12 @@ static al_tensor *sum_channels(al_tensor *g) {
   static const int64_t dims[] = {0, 2, 3, 4, 5, 6, 7};
   return al_sum(g, dims, g->ndim - 1, false);
 }
-static al_tensor *times(al_tensor *g, al_tensor *w) { return w ? al_mul(g, w) : g; }
+al_tensor *al_norm_times(al_tensor *g, al_tensor *w) { return w ? al_mul(g, w) : g; }
 
 /* The formula above in recorded ops, for gradients of gradients: gx for x and weighted
  * cotangent g, means over dims; *xhat is left for the caller. */
-static al_tensor *composed(al_tensor *x, al_tensor *g, const int64_t *dims, int n, double eps,
-                           al_tensor **xhat) {
+al_tensor *al_norm_composed(al_tensor *x, al_tensor *g, const int64_t *dims, int n, double eps,
+                            al_tensor **xhat) {
   al_tensor *centred = al_sub(x, al_mean(x, dims, n, true));
   al_tensor *rstd = al_rsqrt(al_add_num(al_mean(al_square(centred), dims, n, true), eps));
   *xhat = al_mul(centred, rstd);
@@ -273,7 +272,7 @@ static al_tensor *composed(al_tensor *x, al_tensor *g, const int64_t *dims, int 
 }
 
 /* gx, gw, gb into the edges 0, 1, 2 from doubles. */
-static int fill_vectors(al_back *b, const double *gw, const double *gb, int64_t n, al_dtype d) {
+int al_norm_fill(al_back *b, const double *gw, const double *gb, int64_t n, al_dtype d) {
   const double *from[] = {gw, gb};
   for (int e = 1; e <= 2; e++) {
     if (!b->needs[e]) continue;
@@ -299,10 +298,10 @@ static int update(al_tensor *t, const double *v, int64_t n, double momentum, dou
 static int batch_norm_forward(al_call *c) {
   al_tensor *x = ARG_T(0), *run_mean = ARG_T(3), *run_var = ARG_T(4);
   bool training = ARG_B(5);
-  if (check_input(x, 2)) return -1;
+  if (al_norm_check(x, 2)) return -1;
   int64_t n = x->shape[0], ch = x->shape[1], s = spatial(x), count = n * s;
   bool gathered = short_runs(n, s);
-  if (check_affine(ARG_T(1), ARG_T(2), ch)) return -1;
+  if (al_norm_check_affine(ARG_T(1), ARG_T(2), ch)) return -1;
   if ((run_mean && (run_mean->ndim != 1 || run_mean->shape[0] != ch)) ||
       (run_var && (run_var->ndim != 1 || run_var->shape[0] != ch)))
     return al_fail("running statistics need %lld entries", (long long)ch);
@@ -317,7 +316,7 @@ static int batch_norm_forward(al_call *c) {
   segments q = gathered ? segments_of(xr, 1, ch, n * s, 0) : segments_of(xr, n, ch, s, 0);
   q.mean = al_data(mean);
   q.rstd = al_data(rstd);
-  q.var = doubles(ch);
+  q.var = al_doubles(ch);
   q.eps = ARG_F(7);
   q.w = vector(ARG_T(1), ch, 1);
   q.b = vector(ARG_T(2), ch, 0);
@@ -342,9 +341,9 @@ static int batch_norm_forward(al_call *c) {
 static int batch_norm_composed(al_back *b) {
   static const int64_t dims[] = {0, 2, 3, 4, 5, 6, 7};
   al_tensor *x = b->in[0], *g = b->g[0], *xhat, *gx,
-            *gw = times(g, per_channel(b->in[1], x->ndim));
+            *gw = al_norm_times(g, per_channel(b->in[1], x->ndim));
   if (b->a[5].b) {
-    gx = composed(x, gw, dims, x->ndim - 1, b->a[7].f, &xhat);
+    gx = al_norm_composed(x, gw, dims, x->ndim - 1, b->a[7].f, &xhat);
   } else {
     al_tensor *rstd = per_channel(al_to(b->extra[1], (al_dtype)x->dtype), x->ndim);
     xhat =
@@ -365,7 +364,7 @@ static int batch_norm_grad(al_back *b) {
   bool gathered = short_runs(n, s);
   al_tensor *xr = runs(x, gathered), *g = runs(al_dense(b->g[0], (al_dtype)x->dtype), gathered);
   al_tensor *gx = xr && g && b->needs[0] ? al_empty_like(x, (al_dtype)x->dtype) : NULL;
-  double *gw = doubles(ch), *gb = doubles(ch);
+  double *gw = al_doubles(ch), *gb = al_doubles(ch);
   if (!xr || !g || !gw || !gb || (b->needs[0] && !gx)) return -1;
   segments q = gathered ? segments_of(xr, 1, ch, n * s, 0) : segments_of(xr, n, ch, s, 0);
   q.g = al_data(g);
@@ -375,7 +374,7 @@ static int batch_norm_grad(al_back *b) {
   q.fixed = !b->a[5].b;
   if (!(q.w = vector(b->in[1], ch, 1)) || gradient(&q, gw, gb)) return -1;
   if (gx && !(b->gx[0] = unruns(gx, x->shape, x->ndim, gathered))) return -1;
-  return fill_vectors(b, gw, gb, ch, (al_dtype)x->dtype);
+  return al_norm_fill(b, gw, gb, ch, (al_dtype)x->dtype);
 }
 
 AL_OP(batch_norm,
@@ -400,7 +399,7 @@ AL_OP(batch_norm,
 static int normalise_groups(al_call *c, int64_t groups, al_tensor *weight, al_tensor *bias,
                             double eps) {
   al_tensor *x = ARG_T(0);
-  if (check_input(x, 2) || check_affine(weight, bias, x->shape[1])) return -1;
+  if (al_norm_check(x, 2) || al_norm_check_affine(weight, bias, x->shape[1])) return -1;
   if (groups < 1 || x->shape[1] % groups)
     return al_fail("%lld groups do not divide %lld channels", (long long)groups,
                    (long long)x->shape[1]);
@@ -412,7 +411,7 @@ static int normalise_groups(al_call *c, int64_t groups, al_tensor *weight, al_te
   segments q = segments_of(xr, x->shape[0], x->shape[1], spatial(x), x->shape[1] / groups);
   q.mean = al_data(mean);
   q.rstd = al_data(rstd);
-  q.var = doubles(count);
+  q.var = al_doubles(count);
   q.eps = eps;
   q.w = vector(weight, x->shape[1], 1);
   q.b = vector(bias, x->shape[1], 0);
@@ -427,9 +426,9 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   int64_t ch = x->shape[1];
   if (b->create_graph) {
     int64_t rows[] = {x->shape[0], groups, al_numel(x) / (x->shape[0] * groups)}, last[] = {2};
-    al_tensor *gw = times(g, per_channel(weight, x->ndim)), *xhat;
+    al_tensor *gw = al_norm_times(g, per_channel(weight, x->ndim)), *xhat;
     al_tensor *gx =
-        composed(al_reshape(x, rows, 3), al_reshape(gw, rows, 3), last, 1, eps, &xhat);
+        al_norm_composed(al_reshape(x, rows, 3), al_reshape(gw, rows, 3), last, 1, eps, &xhat);
     if (!(b->gx[0] = al_reshape(gx, x->shape, x->ndim))) return -1;
     if (b->needs[1] &&
         !(b->gx[1] = sum_channels(al_mul(g, al_reshape(xhat, x->shape, x->ndim)))))
@@ -438,7 +437,7 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   }
   al_tensor *xr = runs(x, false), *gr = al_dense(g, (al_dtype)x->dtype),
             *gx = al_empty_like(x, (al_dtype)x->dtype);
-  double *gw = doubles(ch), *gb = doubles(ch);
+  double *gw = al_doubles(ch), *gb = al_doubles(ch);
   if (!xr || !gr || !gx || !gw || !gb) return -1;
   if (!b->extra[0]) return b->gx[0] = gx, 0; /* no elements */
   segments q = segments_of(xr, x->shape[0], ch, spatial(x), ch / groups);
@@ -448,7 +447,7 @@ static int group_gradient(al_back *b, int64_t groups, al_tensor *weight, double 
   q.rstd = al_data(b->extra[1]);
   if (!(q.w = vector(weight, ch, 1)) || gradient(&q, gw, gb)) return -1;
   b->gx[0] = gx;
-  return fill_vectors(b, gw, gb, ch, (al_dtype)x->dtype);
+  return al_norm_fill(b, gw, gb, ch, (al_dtype)x->dtype);
 }
 
 static int group_norm_forward(al_call *c) {
@@ -478,157 +477,3 @@ AL_OP(instance_norm, .sig = "x:T weight:T? bias:T? {eps:num=1e-5} -> T", .save =
              "(c). arXiv:1607.08022.",
       .forward = instance_norm_forward, .grad = instance_norm_grad,
       .sample = "{r(2,3,4,4), r(3), r(3)}, {r(2,3,5)}");
-
-/* ---- layer_norm ---- */
-
-typedef struct rows {
-  const al_norm_loops *k;
-  int64_t rows, d, size;
-  const char *x, *g, *w, *b;
-  char *y;
-  double *mean, *rstd, eps;
-  char *part; /* (chunks, 2, d): sums for gw and gb */
-} rows;
-enum { CHUNK = 64 }; /* rows whose share of gw and gb is summed in the element type */
-
-static void layer_rows(int64_t begin, int64_t end, void *arg) {
-  const rows *q = arg;
-  for (int64_t i = begin; i < end; i++) {
-    const char *x = q->x + i * q->d * q->size;
-    double first = q->size == 4 ? (double)*(const float *)(const void *)x
-                                : *(const double *)(const void *)x,
-           sum[2] = {0, 0};
-    if (!isfinite(first)) first = 0;
-    q->k->moments(x, q->d, first, sum);
-    double m = sum[0] / (double)q->d, v = sum[1] / (double)q->d - m * m;
-    q->mean[i] = first + m;
-    q->rstd[i] = 1 / sqrt((v < 0 ? 0 : v) + q->eps);
-    q->k->scale_by(x, q->w, q->b, q->y + i * q->d * q->size, q->d, q->mean[i], q->rstd[i]);
-  }
-}
-
-/* One chunk of rows: gx of each, their share of gw and gb. */
-static void layer_back(int64_t begin, int64_t end, void *arg) {
-  const rows *q = arg;
-  for (int64_t t = begin; t < end; t++) {
-    char *gw = q->part + t * 2 * q->d * q->size, *gb = gw + q->d * q->size;
-    for (int64_t i = t * CHUNK; i < (t + 1) * CHUNK && i < q->rows; i++) {
-      const char *x = q->x + i * q->d * q->size, *g = q->g + i * q->d * q->size;
-      double sum[2] = {0, 0}, r = q->rstd[i], n = (double)q->d;
-      q->k->dots(g, q->w, x, q->d, q->mean[i], sum);
-      q->k->blend(g, q->w, x, q->y + i * q->d * q->size, q->d, q->mean[i], r,
-                  -r * r * r * sum[1] / n, -r * sum[0] / n);
-      q->k->gather(g, x, gw, gb, q->d, q->mean[i], r);
-    }
-  }
-}
-
-/* The rows of x that are normalised: its last n dims must be `shape`. */
-static int rows_of(rows *q, const al_tensor *x, const al_arg *shape) {
-  int n = shape->ints.n;
-  if (n < 1 || n > x->ndim ||
-      memcmp(x->shape + x->ndim - n, shape->ints.v, (size_t)n * sizeof *x->shape))
-    return al_fail("shape %s is not that of x's last dims", al_shape_text(n, shape->ints.v));
-  *q = (rows){.k = loops_of(x),
-              .d = al_product(n, shape->ints.v),
-              .size = (int64_t)al_dtype_size(x->dtype)};
-  q->rows = q->d ? al_numel(x) / q->d : 0;
-  return 0;
-}
-
-static int layer_norm_forward(al_call *c) {
-  al_tensor *x = ARG_T(0), *w = ARG_T(2), *b = ARG_T(3);
-  al_dtype d = (al_dtype)x->dtype;
-  rows q;
-  if (check_input(x, 1) || rows_of(&q, x, &c->a[1]) || check_affine(w, b, q.d)) return -1;
-  al_tensor *xd = al_dense(x, d), *y = al_empty_like(x, d);
-  al_tensor *mean = al_empty(AL_FLOAT64, 1, &q.rows), *rstd = al_empty(AL_FLOAT64, 1, &q.rows);
-  if (!xd || !y || !mean || !rstd || (w && !(w = al_dense(w, d))) ||
-      (b && !(b = al_dense(b, d))))
-    return -1;
-  q.x = al_data(xd);
-  q.w = w ? al_data(w) : NULL;
-  q.b = b ? al_data(b) : NULL;
-  q.y = al_data(y);
-  q.mean = al_data(mean);
-  q.rstd = al_data(rstd);
-  q.eps = ARG_F(4);
-  al_parallel(q.rows, 1 + (1 << 14) / (q.d + 16), layer_rows, &q);
-  if (c->recording) c->extra[0] = mean, c->extra[1] = rstd;
-  return al_ret(c, y);
-}
-
-static int layer_norm_grad(al_back *b) {
-  al_tensor *x = b->in[0], *w = b->in[2], *g = b->g[0];
-  al_dtype d = (al_dtype)x->dtype;
-  rows q;
-  if (rows_of(&q, x, &b->a[1])) return -1;
-  if (b->create_graph) {
-    int64_t dims[AL_MAX_DIMS];
-    al_tensor *xhat;
-    for (int i = 0; i < b->a[1].ints.n; i++) dims[i] = x->ndim - 1 - i;
-    b->gx[0] = composed(x, times(g, w), dims, b->a[1].ints.n, b->a[4].f, &xhat);
-    if (b->needs[1]) b->gx[1] = al_mul(g, xhat); /* the engine sums the leading dims */
-    if (b->needs[2]) b->gx[2] = g;
-    return !b->gx[0] || (b->needs[1] && !b->gx[1]) ? -1 : 0;
-  }
-  al_tensor *xd = al_dense(x, d), *gd = al_dense(g, d), *gx = al_empty_like(x, d);
-  int64_t chunks[] = {(q.rows + CHUNK - 1) / CHUNK, 2 * q.d};
-  al_tensor *part = al_zeros(d, 2, chunks);
-  double *sum = doubles(2 * q.d);
-  if (!xd || !gd || !gx || !part || !sum || (w && !(w = al_dense(w, d)))) return -1;
-  q.x = al_data(xd);
-  q.g = al_data(gd);
-  q.w = w ? al_data(w) : NULL;
-  q.y = al_data(gx);
-  q.mean = al_data(b->extra[0]);
-  q.rstd = al_data(b->extra[1]);
-  q.part = al_data(part);
-  al_parallel(chunks[0], 1 + (1 << 13) / (q.d * CHUNK + 1), layer_back, &q);
-  if (!(part = al_dense(part, AL_FLOAT64))) return -1;
-  const double *from = al_data(part);
-  for (int64_t i = 0; i < 2 * q.d; i++) sum[i] = 0;
-  for (int64_t t = 0; t < chunks[0]; t++)
-    for (int64_t i = 0; i < 2 * q.d; i++) sum[i] += from[t * 2 * q.d + i];
-  b->gx[0] = gx;
-  if (fill_vectors(b, sum, sum + q.d, q.d, d)) return -1;
-  for (int e = 1; e <= 2; e++) {
-    int n;
-    const int64_t *shape = al_edge_shape(b, e, &n);
-    if (b->needs[e] && n != 1 && !(b->gx[e] = al_reshape(b->gx[e], shape, n))) return -1;
-  }
-  return 0;
-}
-
-AL_OP(
-    layer_norm, .sig = "x:T shape:ints weight:T? bias:T? {eps:num=1e-5} -> T",
-    .save = "x weight",
-    .doc = "Normalises over the last dims, whose sizes are `shape`, then weight and bias of "
-           "that shape.\n"
-           "Ba, Kiros, Hinton 2016, arXiv:1607.06450.",
-    .forward = layer_norm_forward, .grad = layer_norm_grad,
-    .sample =
-        "{r(3,6), 6, r(6), r(6)}, {r(2,3,4), {3,4}, r(3,4), r(3,4)}, {r(2,5), 5, {eps=0.01}}");
-
-/* ---- rms_norm ---- */
-
-static int rms_norm_forward(al_call *c) {
-  al_tensor *x = ARG_T(0), *w = ARG_T(2);
-  int64_t dims[AL_MAX_DIMS];
-  rows q;
-  if (check_input(x, 1) || rows_of(&q, x, &c->a[1]) || check_affine(w, NULL, q.d)) return -1;
-  int n = c->a[1].ints.n;
-  for (int i = 0; i < n; i++) dims[i] = x->ndim - 1 - i;
-  double eps = HAS(3) ? ARG_F(3) : x->dtype == AL_FLOAT32 ? 0x1p-23 : 0x1p-52;
-  al_tensor *rms = al_rsqrt(al_add_num(al_mean(al_square(x), dims, n, true), eps));
-  return al_ret(c, times(al_mul(x, rms), w));
-}
-
-AL_OP(
-    rms_norm, .sig = "x:T shape:ints weight:T? {eps:num?} -> T", .flags = AL_F_COMPOSITE,
-    .doc =
-        "x / sqrt(mean x^2 + eps) over the last dims, whose sizes are `shape`, then weight of "
-        "that shape; eps is the\n"
-        "spacing of floats at 1 by default. Zhang and Sennrich 2019, arXiv:1910.07467.",
-    .forward = rms_norm_forward,
-    .sample = "{r(3,6), 6, r(6)}, {r(2,3,4), {3,4}, r(3,4), {eps=0.01}}");
