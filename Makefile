@@ -237,12 +237,7 @@ claims:                   ## every experiment at length, resumable, and CLAIMS.h
 	@+$(again) build
 	@for e in $(EXPERIMENTS); do $(LUA) experiments/$$e.lua $(or $(LENGTH),--claims) --out $(CLAIMS)/$$e $(ARGS) || \
 	  echo "albedo: $$e failed, the page will say so" >&2; done
-	@$(LUA) -l albedo -e 'local n = require("albedo").lab.claims("CLAIMS.html", { \
-	  $(foreach e,$(EXPERIMENTS),"$(CLAIMS)/$e",) }) print("CLAIMS.html: " .. n .. " experiments") os.exit(n >= 2)'
-
-.PHONY: weights
-weights: build            ## MobileNetV2 and Inception-v3 of the npm package nsfwjs as safetensors in weights/
-	@LUA='$(LUA)' .ci/weights
+	@$(LUA) -e 'local al = require "albedo" local n = al.lab.claims("CLAIMS.html", {$(EXPERIMENTS:%="$(CLAIMS)/%",)}) print("CLAIMS.html: " .. n .. " experiments") os.exit(n >= 2)'
 
 repl: setup               ## an interactive Lua with `al` loaded, completion and saved history
 	@.ci/setup repl
