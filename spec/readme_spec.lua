@@ -42,7 +42,7 @@ describe("the README", function()
   it("has a transcript that comes out as printed", function()
     local transcript
     for _, body in ipairs(blocks "") do
-      if body:sub(1, 2) == "> " then transcript = body end
+      if body:sub(1, 2) == "> " then transcript = transcript or body end
     end
     local typed, printed = {}, {}
     for line in transcript:gmatch("[^\n]+") do
@@ -56,5 +56,16 @@ describe("the README", function()
       assert.is_truthy(last, "not printed, or out of order: " .. line .. "\n" .. out)
       at = last + 1
     end
+  end)
+
+  it("shows a prediction of the network that its example trained", function()
+    local out, ok = run(lua .. " examples/17_folder.lua", "")
+    assert.is_true(ok, out)
+    local typed = blocks "repl"
+    assert.equal(1, #typed)
+    out = run(lua .. " -l albedo -e 'require \"albedo.repl\"()'", (typed[1]:gsub("%f[^\n%z]>+ ", "")) .. "\n")
+    assert.is_nil(out:find "stdin:", out)
+    assert.is_truthy(out:find("3x32x32 uint8", 1, true), out)
+    assert.is_truthy(out:find "%[float32 1x2", out)
   end)
 end)
