@@ -77,7 +77,7 @@ describe("TensorFlow.js models", function()
     for _, name in ipairs { "../x", "/etc/passwd", "a/b", "", "a\\b", ".." } do
       whole("not that of a file beside it", { { paths = { name }, weights = four } })
     end
-    whole("shard: No such file", { manifest })
+    whole("its shard shard cannot be opened", { manifest })
     whole("no paths or no weights", { 3 })
     whole("no paths or no weights", { { weights = four } })
     whole("two weights are named w", { { paths = {}, weights = {

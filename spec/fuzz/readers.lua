@@ -294,4 +294,22 @@ row { name = "json", ending = ".json", read = function(path) return al.json.read
   words = { "{", "}", "[", "]", '"', ":", ",", "null", "true", "1e400", "-0", "\\ud800", "\\u0000", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" },
   seeds = function() return { '{"a": [1, 2.5, -3e-2, true, false, null], "b": {"c": "x\\n\\u00e9"}}', "[[[[1]]], {}, [], \"\"]" } end }
 
+-- The model.json of a TensorFlow.js network; its shard, which lies beside it, stays.
+row { name = "tfjs", ending = ".json", read = function(path, limit) return (al.io.tfjs(path, { max_bytes = limit })) end,
+  words = { "uint8", "uint16", "float16", "int32", "bool", "-1", "1e999", "99999999999", "[]", "{}", "null", '"../x"', '"shard"' },
+  wrap = function(path, text)
+    for name, bytes_ in pairs { [path] = text, [path:match "^.*/" .. "shard"] = "\0\1\2\255\1\0\255\255\0\62\0\192" } do
+      local file = assert(io.open(name, "wb"))
+      file:write(bytes_)
+      file:close()
+    end
+  end,
+  seeds = function()
+    return { '{"modelTopology": {}, "weightsManifest": [{"paths": ["shard"], "weights": ['
+      .. '{"name": "a", "shape": [2, 2], "dtype": "float32", "quantization": {"dtype": "uint8", "scale": 0.5, "min": -1}},'
+      .. '{"name": "b", "shape": [2], "dtype": "float32", "quantization": {"dtype": "uint16", "scale": 0.25, "min": 1}},'
+      .. '{"name": "c", "shape": [2], "dtype": "float32", "quantization": {"dtype": "float16"}}]}]}',
+      '{"weightsManifest": [{"paths": ["shard"], "weights": [{"name": "w", "shape": [3], "dtype": "float32"}]}]}' }
+  end }
+
 return readers

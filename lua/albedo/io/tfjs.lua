@@ -28,7 +28,7 @@ local function finite(v) return type(v) == "number" and v - v == 0 end
 
 -- One tensor of the manifest: { name, format, shape, size (bytes stored), scale, min, dtype }.
 local function checked(path, w, limit)
-  if type(w) ~= "table" or type(w.name) ~= "string" then
+  if type(w) ~= "table" or type(w.name) ~= "string" or w.name:find "%c" then
     fail(path, "a weight of the manifest has no name")
   end
   local q = w.quantization
@@ -42,7 +42,8 @@ local function checked(path, w, limit)
   end
   local format = type(stored) == "string" and STORED[stored]
   if not format or w.dtype ~= "float32" and w.dtype ~= "int32" and w.dtype ~= "bool" then
-    fail(path, "%s has the dtype %s, which is not read", w.name, tostring(w.dtype))
+    local dtype = tostring(w.dtype):gsub("%c", "?")
+    fail(path, "%s has the dtype %s, which is not read", w.name, dtype)
   end
   local n = is_list(w.shape) and bytes.product(w.shape, limit / 4)
   if not n then fail(path, "%s has a wrong shape or claims more than max_bytes", w.name) end
@@ -55,10 +56,13 @@ local function join(path, paths, want)
   local folder, size = path:match "^(.*/)[^/]*$" or "", 0
   local names = {}
   for i, name in ipairs(paths) do
-    if type(name) ~= "string" or name == "" or name:find "[/\\%z]" or name == ".." then
+    if type(name) ~= "string" or name == "" or name:find "[/\\%c]" or name == ".." then
       fail(path, "a shard's name is not that of a file beside it")
     end
     names[i] = folder .. name
+    local file = io.open(names[i], "rb")
+    if not file then fail(path, "its shard %s cannot be opened", name) end
+    file:close()
     size = size + bytes.size(names[i])
     if size > want then break end
   end
