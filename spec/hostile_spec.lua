@@ -407,3 +407,48 @@ describe("hostile texts", function()
     quickly("json", al.json.read, write(tmp ".json", '{"a":' .. ("9"):rep(100000)))
   end)
 end)
+
+describe("every writer", function()
+  -- ending -> what writes a file of that name
+  local x = al.arange(1, 24):reshape(1, 4, 6):to "uint8"
+  local WRITERS = {
+    [".png"] = have.image and function(path) al.image.save(path, x) end,
+    [".jpg"] = have.image and function(path) al.image.save(path, x) end,
+    [".tif"] = have.tiff and function(path) al.image.save(path, x) end,
+    [".npy"] = function(path) al.save(path, x) end,
+    [".npz"] = have.zlib and function(path) al.save(path, { x = x }) end,
+    [".pth"] = have.zlib and function(path) al.save(path, { x = x }) end,
+    [".safetensors"] = function(path) al.save(path, { x = x }) end,
+    [".idx"] = function(path) al.io.write_idx(path, x) end,
+    [".raw"] = function(path) al.io.write_raw(path, x) end,
+    [".nii"] = function(path) al.io.write_nifti(path, x) end,
+    [".sgy"] = function(path) al.io.write_segy(path, x:to "float32") end,
+    [".csv"] = function(path) al.io.write_csv(path, { names = { "a" }, columns = { a = { 1, 2 } }, rows = 2 }) end,
+    [".json"] = function(path) al.json.write(path, { 1, 2 }) end,
+  }
+
+  it("leaves nothing half-written where the disk is full or the folder is missing, and says so once", function()
+    local lfs = require "lfs"
+    local dir = tmp "-full"
+    assert(lfs.mkdir(dir))
+    for ending, fn in pairs(WRITERS) do
+      if fn then
+        -- a file where a folder should be, and no folder at all
+        refuses(function() fn("/dev/null/x" .. ending) end, "/dev/null/x")
+        refuses(function() fn(dir .. "/none/x" .. ending) end, "No such file")
+        local path = dir .. "/x" .. ending
+        fn(path)
+        local before = files.read(path)
+        -- the name leads to a full device: what stands at the end of the link is written to directly
+        local link = dir .. "/full" .. ending
+        assert(lfs.link("/dev/full", link, true))
+        if ending ~= ".json" then refuses(function() fn(link) end, "No space left") end -- json replaces the link
+        os.remove(link)
+        assert.equal(before, files.read(path))
+        os.remove(path)
+      end
+    end
+    for name in lfs.dir(dir) do assert.is_truthy(name:find "^%.+$", name .. " was left behind") end
+    lfs.rmdir(dir)
+  end)
+end)

@@ -153,4 +153,71 @@ torch.save(base, sys.argv[1] + 'old.pt', _use_new_zipfile_serialization=False)
     refuses(function() al.load(prefix .. "old.pt") end, "before 1.6")
     for _, file in ipairs { "nested.pt", "code.pt", "old.pt" } do os.remove(prefix .. file) end
   end)
+
+  it("of ours are read back, and by torch.load, equal for every dtype", function()
+    local state, path = { step = 3, big = 2 ^ 40, rate = 0.25, on = true, off = false, note = "caf\195\169",
+      list = { 1, -2, 70000, { a = al.ones(2) } } }, tmp ".pth"
+    state.list[5] = 2 ^ 31
+    for _, dtype in ipairs { "float64", "float32", "float16", "bfloat16", "int64", "int32", "uint8", "bool" } do
+      state["t." .. dtype] = (al.arange(1, 24):remainder(7) - 3):abs():to(dtype):reshape(2, 3, 4)
+      state["e." .. dtype] = al.zeros({ 0, 3 }, { dtype = dtype })
+      state["s." .. dtype] = al.ones({}, { dtype = dtype })
+    end
+    state.view = al.arange(1, 6):reshape(2, 3):t()
+    assert.equal(26, al.save(path, state))
+    local back = al.load(path)
+    for name, v in pairs(state) do
+      if al.is_tensor(v) then
+        assert.equal(v.dtype, back[name].dtype)
+        assert.same(v.shape, back[name].shape)
+        assert.is_true(v:contiguous():bytes() == back[name]:contiguous():bytes(), name)
+      elseif type(v) ~= "table" then
+        assert.equal(v, back[name])
+      end
+    end
+    assert.same({ 1, -2, 70000 }, { back.list[1], back.list[2], back.list[3] })
+    assert.same({ 1, 1 }, back.list[4].a:totable())
+    local net = al.nn.Linear(3, 2)
+    al.save(path:gsub("pth$", "pt"), { model = net })
+    assert.is_true(al.load((path:gsub("pth$", "pt"))).model.weight:eq(net.weight):all():item())
+    os.remove((path:gsub("pth$", "pt")))
+    refuses(function() al.save(path, { f = print }) end, "is a function")
+    local ring = {}
+    ring.me = ring
+    refuses(function() al.save(path, ring) end, "holds itself")
+    assert.same({ { 1 }, { 1 } }, (function()
+      local one = { 1 }
+      al.save(path, { one, one })
+      return al.load(path)
+    end)())
+    al.save(path, state)
+    local lines = files.python("torch", ([=[
+import torch
+s = torch.load('%s')
+n = 0
+for k in 'float64 float32 float16 bfloat16 int64 int32 uint8 bool'.split():
+  d = getattr(torch, k)
+  want = (torch.arange(1, 25) %% 7 - 3).abs().to(d).reshape(2, 3, 4)
+  assert s['t.' + k].dtype == d and torch.equal(s['t.' + k], want), k
+  assert s['e.' + k].dtype == d and s['e.' + k].shape == (0, 3)
+  assert s['s.' + k].dtype == d and s['s.' + k].shape == () and s['s.' + k].item() == 1
+  n += 1
+assert torch.equal(s['view'], torch.arange(1., 7).reshape(2, 3).t())
+assert s['step'] == 3 and s['rate'] == .25 and s['on'] is True and s['off'] is False and s['note'] == 'caf\u00e9'
+assert s['big'] == 2 ** 40 and s['list'][:3] == [1, -2, 70000] and s['list'][4] == 2 ** 31 and s['list'][3]['a'].tolist() == [1, 1]
+s['t.float32'].add_(1)
+torch.nn.Linear(4, 2).load_state_dict({'weight': s['t.float32'][0, :2], 'bias': s['view'][:2, 0]})
+print(n)
+]=]):format(path))
+    assert.same(lines and { "8" }, lines)
+  end)
+
+  it("that cannot be written leave what was there", function()
+    local path = tmp ".pth"
+    al.save(path, { a = al.ones(3) })
+    local before = read(path)
+    refuses(function() al.save(path, { f = print }) end, "is a function")
+    refuses(function() al.save("/dev/full", { a = al.ones(3) }) end, "No space left")
+    assert.is_true(before == read(path))
+  end)
 end)

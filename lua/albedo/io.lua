@@ -100,10 +100,13 @@ local WRITERS = {
   npz = function(path, state, o)
     require("albedo.io.npy").write_archive(path, state, o.compress)
   end,
+  pth = function(path, state) return require("albedo.io.torch").write(path, state) end,
 }
+WRITERS.pt = WRITERS.pth
 
 --- Writes a state (see above) to a safetensors file, and returns the number of tensors; a
--- tensor to a file named .npy, a table of tensors to one named .npz. Options: compress (npz:
+-- tensor to a file named .npy, a table of tensors to one named .npz, a state to one named .pth
+-- or .pt as PyTorch's checkpoint (numbers and tables as they are). Options: compress (npz:
 -- false).
 local function save(path, state, opts)
   if type(path) ~= "string" then

@@ -112,6 +112,127 @@ function torch.read(z, max_bytes)
   return pickle(z.path, source:text(0, source.size), rebuild, budget)
 end
 
+-- ---- writing --------------------------------------------------------------------------------
+
+local TYPES = {
+  float32 = "Float", float64 = "Double", float16 = "Half", bfloat16 = "BFloat16",
+  int64 = "Long", int32 = "Int", uint8 = "Byte", bool = "Bool",
+}
+
+-- A pickle being written: out (its parts), storages (tensors), place (tensor -> key), open (the
+-- tables around).
+local Writer = {}
+Writer.__index = Writer
+
+function Writer:put(...)
+  for k = 1, select("#", ...) do self.out[#self.out + 1] = (select(k, ...)) end
+end
+
+function Writer:text(s) self:put("X", bytes.put(#s, 4), s) end
+
+function Writer:number(v)
+  local integer = v % 1 == 0 and math.abs(v) < 2 ^ 53
+  if math.type then integer = math.type(v) == "integer" end
+  if not integer then
+    self:put("G", (al.tensor(v, { dtype = "float64" }):bytes():reverse()))
+  elseif v >= -2 ^ 31 and v < 2 ^ 31 then
+    self:put("J", bytes.put(v % 2 ^ 32, 4))
+  else
+    self:put("\138\8", (al.tensor(v, { dtype = "int64" }):bytes()))
+  end
+end
+
+function Writer:sizes(list)
+  self:put "("
+  for _, v in ipairs(list) do self:number(v) end
+  self:put "t"
+end
+
+-- A call of _rebuild_tensor_v2: a storage of the tensor's own, its elements in order.
+function Writer:tensor(x)
+  local key = self.place[x]
+  if not key then
+    key = #self.storages + 1
+    self.storages[key], self.place[x] = x:detach(), key
+  end
+  local steps, step = {}, 1
+  for k = x.ndim, 1, -1 do steps[k], step = step, step * x:size(k) end
+  self:put "ctorch._utils\n_rebuild_tensor_v2\n(("
+  self:text "storage"
+  self:put("ctorch\n", TYPES[x.dtype], "Storage\n")
+  self:text(("%d"):format(key - 1))
+  self:text "cpu"
+  self:number(x:numel())
+  self:put "tQJ\0\0\0\0"
+  self:sizes(x.shape)
+  self:sizes(steps)
+  self:put "\137ccollections\nOrderedDict\n)RtR"
+end
+
+-- A table 1 .. n is a list, any other a dict in the order of its keys' names.
+function Writer:table(t, where)
+  if self.open[t] then bytes.fail(self.path, "%s holds itself", where) end
+  self.open[t] = true
+  if type(t.state_dict) == "function" then t = t:state_dict() end
+  local keys, list = {}, #t > 0
+  for key in pairs(t) do
+    keys[#keys + 1] = key
+    if type(key) ~= "string" and type(key) ~= "number" then
+      bytes.fail(self.path, "%s has a key that is a %s", where, type(key))
+    end
+    list = list and type(key) == "number"
+  end
+  list = list and #keys == #t
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) then return a < b end
+    return type(a) == "number"
+  end)
+  self:put(list and "](" or "}(")
+  for _, key in ipairs(keys) do
+    if not list then self:value(key, where) end
+    self:value(t[key], where .. "." .. tostring(key))
+  end
+  self:put(list and "e" or "u")
+end
+
+function Writer:value(v, where)
+  local kind = type(v)
+  if al.is_tensor(v) then
+    self:tensor(v)
+  elseif kind == "number" then
+    self:number(v)
+  elseif kind == "string" then
+    self:text(v)
+  elseif kind == "boolean" then
+    self:put(v and "\136" or "\137")
+  elseif kind == "table" then
+    local t = v
+    self:table(v, where)
+    self.open[t] = nil
+  else
+    bytes.fail(self.path, "%s is a %s, which no checkpoint can hold", where, kind)
+  end
+end
+
+--- Writes a table of tensors, numbers, booleans, strings, tables of these and objects with
+-- state_dict as torch.save would (since PyTorch 1.6), whole or not at all; returns the number
+-- of tensors. Each tensor gets a storage of its own.
+function torch.write(path, state)
+  local w = setmetatable(
+    { path = path, out = {}, storages = {}, place = {}, open = {} }, Writer)
+  w:put "\128\2"
+  w:value(state, "the state")
+  w:put "."
+  local function text(s) return al.from_bytes(s, "uint8") end
+  local list = { { "archive/data.pkl", text(table.concat(w.out)) } }
+  for k, x in ipairs(w.storages) do list[k + 1] = { ("archive/data/%d"):format(k - 1), x } end
+  list[#list + 1] = { "archive/version", text "3\n" }
+  zip.save(path, list)
+  return #w.storages
+end
+
+-- ---- state dicts ----------------------------------------------------------------------------
+
 local WRAPPED = { "state_dict", "model_state_dict", "model" }
 
 --- The state dict in what a checkpoint held: the table of tensors, by itself or under one of
