@@ -19,10 +19,10 @@ local sparse, shortcut = al.classical.sparse, al.classical.shortcut
 local run = lab.start("dictionaries", {
   title = "X-rays by ensembles of networks and dictionaries",
   about = "Plain transfer, adapter layers, hierarchical tuning, three networks, dictionaries.",
-  set = "chest_xray", size = 128, patients = 150, steps = 180, source_steps = 80, batch = 16,
+  set = "chest_xray", size = 128, patients = 240, steps = 600, source_steps = 200, batch = 16,
   width = 0.125, lr = 2e-3, atoms = 8, nonzeros = 4,
   quick = { patients = 30, steps = 6, source_steps = 3, seeds = 1, batch = 6 },
-  claims = { patients = 300, steps = 600, source_steps = 300, seeds = 5 },
+  claims = { patients = 400, steps = 1800, source_steps = 400, seeds = 5 },
   help = {
     set = "of --data: chest_xray or pneumonia_mnist", size = "pixels along a side",
     steps = "training steps of each network", width = "factor on the backbones' channels",
@@ -181,9 +181,8 @@ for k = 2, #ARMS do
 end
 run:claim { id = "each_part", text = "no part adds errors, within a standard error (1: so)",
   measured = falls and 1 or 0, holds = falls }
-local alone = run:summary("dictionaries", "recall").mean - 1 / classes
-run:claim { id = "dictionaries", text = "recall of the dictionaries alone minus chance",
-  measured = alone, holds = alone > 0 }
+run:claim { id = "dictionaries", text = "recall of the dictionaries alone: above chance",
+  measured = run:summary("dictionaries", "recall"), above = 1 / classes }
 run:claim { id = "dictionaries_help", text = "accuracy, with minus without dictionaries",
   measured = run:paired("full", "networks", "accuracy"), at_least = 0 }
 if classes > 2 then
