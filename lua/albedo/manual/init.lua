@@ -10,6 +10,7 @@ local manual = {}
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)init%.lua$"
 local root = here:gsub("lua/albedo/manual/$", "")
+if not io.open(root .. "README.md") then root = "" end -- a variant under build/: from the clone
 
 --- The pages in Markdown, in their order.
 manual.guides = {
@@ -250,7 +251,7 @@ end
 local function examples()
   local out = { "<h1>Examples</h1>", "<p>A page each; run one with "
     .. "<code>lua5.4 examples/01_tensors.lua</code>. All run as specs.</p>" }
-  local pipe = io.popen(("cd '%s' && ls examples/*.lua"):format(root))
+  local pipe = io.popen(("cd '%s' && ls examples/*.lua"):format(root == "" and "." or root))
   for path in pipe:lines() do
     local source = read(root .. path)
     local name = path:match "([%w_]+)%.lua$"
