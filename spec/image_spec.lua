@@ -1,5 +1,6 @@
 local al = require "albedo"
 local image = al.image
+package.path = "./spec/?.lua;" .. package.path
 
 local made = {}
 local function tmp(ending)
@@ -322,6 +323,16 @@ describe("BMP and PNM", function()
       image.decode "P5 2 1 65535\n\1\0\255\255")
     same(al.tensor({ { { 0, 85, 255 } } }, { dtype = "uint8" }),
       image.decode "P5 3 1 3\n\0\1\3")
+    same(al.tensor({ { { 0, 85, 255 } } }, { dtype = "uint8" }),
+      image.decode "P2 3 1 3\n0\n#c\n 1 3")
+    same(al.tensor({ { { 7 } }, { { 8 } }, { { 9 } } }, { dtype = "uint8" }),
+      image.decode "P3 1 1 255 7 8 9")
+    local black = al.tensor({ { { 0, 255, 0 }, { 255, 255, 0 } } }, { dtype = "uint8" })
+    same(black, image.decode "P1\n3 2\n1 01\n001")
+    same(black, image.decode "P4\n3 2\n\160\32")
+    for _, bytes in ipairs { "P1 3 2\n10100", "P2 2 1 9\n1", "P4 9 1\n1", "P3 9999999 9999999 1 1" } do
+      assert.error_matches(function() image.decode(bytes) end, "damaged PNM")
+    end
   end)
 end)
 
@@ -674,5 +685,58 @@ describe("drawing", function()
     assert.equal(255, sheet[{ 1, 1, 1 }]:item())
     local four = al.stack({ list[1], list[1], list[1], list[1] }, 1)
     assert.same({ 3, 32, 40 }, image.grid(four, { scale = 2, pad = 0 }).shape)
+  end)
+end)
+
+describe("netpbm's pictures", function()
+  local files = require "support.files"
+  local function runs(command)
+    local ok = os.execute("(" .. command .. ") >/dev/null 2>&1")
+    return ok == true or ok == 0
+  end
+  if not runs "command -v pgmnoise && command -v pamdepth && command -v pnmtopng" then
+    return pending "(no netpbm here)"
+  end
+  teardown(files.clear)
+
+  -- What plain text says, read without our own code.
+  local function numbers(path)
+    local list, skip = {}, 4 -- kind, width, height, white
+    for word in files.read(path):gmatch "%S+" do
+      skip = skip - 1
+      if skip < 0 then list[#list + 1] = tonumber(word) end
+    end
+    return list
+  end
+
+  it("are read to the bit, in each form that its tools write", function()
+    local gray, colour, deep = files.tmp ".pgm", files.tmp ".ppm", files.tmp ".pgm"
+    assert.is_true(runs(("pgmnoise -randomseed=1 23 17 >%s && pamdepth 65535 %s >%s"):format(gray, gray, deep)))
+    assert.is_true(runs(("pgmnoise -randomseed=2 23 17 >%s.g && pgmnoise -randomseed=3 23 17 >%s.b && "
+      .. "rgb3toppm %s %s.g %s.b >%s; s=$?; rm %s.g %s.b; exit $s")
+      :format(colour, colour, gray, colour, colour, colour, colour, colour)))
+    local tried = 0
+    for _, case in ipairs { { gray, 1 }, { colour, 3 }, { deep, 1 } } do
+      local path, c = case[1], case[2]
+      local plain = files.tmp ".txt"
+      assert.is_true(runs(("pnmtoplainpnm %s >%s"):format(path, plain)))
+      local x = al.tensor(numbers(plain), { dtype = "int32" }):reshape(17, 23, c):permute(3, 1, 2)
+      same(x:contiguous(), image.load(path):to "int32")
+      same(x:contiguous(), image.load(plain):to "int32")
+      for tool, ending in pairs { ["pnmtopng"] = ".png", ["ppmtobmp"] = ".bmp", ["pamtotiff -none"] = ".tif",
+        ["pamtotiff -lzw"] = ".tif", ["pamtotiff -packbits"] = ".tif" } do
+        local out = files.tmp(ending)
+        local may = (ending ~= ".tif" or al.version().plugins.tiff) and not (path == deep and ending == ".bmp")
+        if may and runs(("%s %s >%s"):format(tool, path, out)) then
+          tried = tried + 1
+          local y = image.load(out)
+          local eight = path == deep and y.dtype == "uint8" -- its values are 257 times 8 bits
+          y = y:to "int32" * (eight and 257 or 1)
+          if y:size(1) > c then y = y:narrow(1, 1, c):contiguous() end -- a gray BMP has a palette
+          assert.is_true(x:bytes() == y:bytes(), tool .. " " .. c .. " " .. table.concat(y.shape, "x"))
+        end
+      end
+    end
+    assert.is_true(tried >= 5, tried .. " tools ran")
   end)
 end)

@@ -18,9 +18,9 @@ void al_plugin_ops(al_op *const **first, al_op *const **last) {
 static int decode(const uint8_t *p, size_t n, al_canvas *v) {
   if (n >= 8 && !memcmp(p, "\x89PNG\r\n\x1a\n", 8)) return al_png_decode(p, n, v);
   if (n >= 3 && !memcmp(p, "\xff\xd8\xff", 3)) return al_jpeg_decode(p, n, v);
-  if (n >= 3 && p[0] == 'P' && (p[1] == '5' || p[1] == '6')) return al_pnm_decode(p, n, v);
+  if (n >= 3 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6') return al_pnm_decode(p, n, v);
   if (n >= 2 && !memcmp(p, "BM", 2)) return al_bmp_decode(p, n, v);
-  return al_fail("not a picture: PNG, JPEG, BMP and binary PGM or PPM are read");
+  return al_fail("not a picture: PNG, JPEG, BMP, PBM, PGM and PPM are read");
 }
 
 /* The canvas of the options; -1 and an error when they are wrong. */

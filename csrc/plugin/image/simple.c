@@ -1,4 +1,4 @@
-/* simple.c: BMP by stb_image, binary PGM and PPM by hand. stb_image is given only bytes whose
+/* simple.c: BMP by stb_image, PBM, PGM and PPM by hand. stb_image is given only bytes whose
  * header has been checked against their number, since it takes what is missing for zeros; its
  * PNM reader does not look for missing bytes at all, nor at the maximum value, nor at 16-bit
  * byte order. */
@@ -40,34 +40,66 @@ static int64_t next_number(scanner *s) {
   return value;
 }
 
+/* A PBM's next digit, 1 for black; -1 when there is none. */
+static int64_t next_bit(scanner *s) {
+  while (s->at < s->n && strchr(" \t\n\v\f\r", s->p[s->at]) && s->p[s->at]) s->at++;
+  return s->at < s->n && (s->p[s->at] | 1) == '1' ? s->p[s->at++] - '0' : -1;
+}
+
+/* The kinds: 1 and 4 bits, 2 and 5 gray, 3 and 6 RGB; up to 3 as text, else binary. */
+typedef struct pnm {
+  scanner s;
+  bool plain, bits;
+  int64_t values, most, full; /* values a row; the file's white, ours */
+} pnm;
+
+/* One row's values to 8 or 16 bits; -1 where the text ends. */
+static int pnm_row(pnm *f, void *row) {
+  const uint8_t *from = f->s.p + f->s.at;
+  bool deep = f->most > 255;
+  if (!f->plain) f->s.at += (size_t)(f->bits ? (f->values + 7) / 8 : f->values * (deep + 1));
+  for (int64_t i = 0; i < f->values; i++) {
+    int64_t v = f->bits && f->plain ? next_bit(&f->s)
+                : f->plain          ? next_number(&f->s)
+                : f->bits           ? from[i / 8] >> (7 - i % 8) & 1
+                : deep              ? from[2 * i] << 8 | from[2 * i + 1]
+                                    : from[i];
+    if (v < 0) return -1;
+    if (f->bits) v = 1 - v;
+    if (f->most != f->full) v = v >= f->most ? f->full : (v * f->full + f->most / 2) / f->most;
+    else if (v > f->full) v = f->full;
+    if (deep) ((uint16_t *)row)[i] = (uint16_t)v;
+    else ((uint8_t *)row)[i] = (uint8_t)v;
+  }
+  return 0;
+}
+
 int al_pnm_decode(const uint8_t *p, size_t n, al_canvas *v) {
-  scanner s = {p, n, 2};
-  int channels = p[1] == '5' ? 1 : 3;
-  int64_t w = next_number(&s), h = next_number(&s), most = next_number(&s);
-  if (w < 1 || h < 1 || most < 1 || most > 65535)
+  int kind = p[1] - '0', channels = kind % 3 ? 1 : 3;
+  pnm f = {.s = {p, n, 2}, .plain = kind < 4, .bits = kind % 3 == 1};
+  int64_t w = next_number(&f.s), h = next_number(&f.s);
+  f.most = f.bits ? 1 : next_number(&f.s);
+  if (w < 1 || h < 1 || f.most < 1 || f.most > 65535)
     return al_fail("damaged PNM: its header is wrong");
-  s.at++; /* the one separator before the data */
-  int size = most > 255 ? 2 : 1;
-  if (s.at > n || h > (int64_t)(n - s.at) / w / channels / size)
+  f.s.at++; /* the one separator before the data */
+  f.values = w * channels;
+  f.full = f.most > 255 ? 65535 : 255;
+  /* as text a value takes a byte at least */
+  int64_t row =
+      !f.plain && f.bits ? (w + 7) / 8 : f.values * (!f.plain && f.most > 255 ? 2 : 1);
+  if (f.s.at > n || h > (int64_t)(n - f.s.at) / row)
     return al_fail("damaged PNM: %lld x %lld pixels in %zu bytes", (long long)w, (long long)h,
                    n);
-  if (al_canvas_open(v, w, h, channels, 8 * size, 1)) return -1;
-  int64_t m = w * channels;
-  uint16_t *row = al_alloc((size_t)m * 2);
-  if (!row) return -1;
-  int64_t full = size == 2 ? 65535 : 255;
-  for (int64_t y = 0; y < h; y++) {
-    const uint8_t *from = p + s.at + (size_t)(y * m * size);
-    for (int64_t i = 0; i < m; i++) {
-      int64_t value = size == 2 ? from[2 * i] << 8 | from[2 * i + 1] : from[i];
-      if (most != full) value = value >= most ? full : (value * full + most / 2) / most;
-      if (size == 2) row[i] = (uint16_t)value;
-      else ((uint8_t *)row)[i] = (uint8_t)value;
-    }
-    al_canvas_row(v, y, row);
+  if (al_canvas_open(v, w, h, channels, f.most > 255 ? 16 : 8, 1)) return -1;
+  void *line = al_alloc((size_t)f.values * 2);
+  if (!line) return -1;
+  int bad = 0;
+  for (int64_t y = 0; y < h && !bad; y++) {
+    bad = pnm_row(&f, line);
+    if (!bad) al_canvas_row(v, y, line);
   }
-  al_release(row);
-  return 0;
+  al_release(line);
+  return bad ? al_fail("damaged PNM: its values end early") : 0;
 }
 
 /* ---- BMP ------------------------------------------------------------------------------------
