@@ -215,4 +215,24 @@ describe("data.loader's workers", function()
     end
     os.remove(script)
   end)
+
+  it("that run out of memory end the epoch by an error, whichever allocation fails", function()
+    local set = data.list({ 1, 2, 3, 4, 5, 6 }, function(_, i) return al.rand(3, 8, 8), i end)
+    local function epoch()
+      for _ in data.loader(set, { batch = 1, workers = 2 }) do end -- luacheck: ignore
+    end
+    pcall(epoch)
+    local before, failed = settle(), 0
+    for n = 1, 60, 3 do
+      al.fault_after(n, 2) -- the second one hits the error's own message
+      local ok, message = pcall(epoch)
+      al.fault_after(0)
+      if not ok then
+        failed = failed + 1
+        holds("memory", tostring(message))
+      end
+    end
+    assert.is_true(failed > 5)
+    assert.equal(before, settle())
+  end)
 end)

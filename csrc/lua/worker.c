@@ -25,9 +25,9 @@ enum { MOST = 256 };
 typedef struct pool {
   pthread_mutex_t lock;
   pthread_cond_t work, done;
-  bool stop;
-  int started, running; /* threads begun, threads that have not ended */
-  message *setup;       /* read by every worker: never changed */
+  bool stop, broken; /* broken: a thread ended for want of memory, and its job is lost */
+  int started;
+  message *setup; /* read by every worker: never changed */
   message *jobs, **last, *results;
   pthread_t thread[MOST];
 } pool;
@@ -179,7 +179,7 @@ static bool hand_in(pool *p, message *m) {
     m->next = p->results;
     p->results = m;
   } else {
-    p->running--;
+    p->broken = true;
   }
   pthread_cond_broadcast(&p->done);
   pthread_mutex_unlock(&p->lock);
@@ -247,7 +247,6 @@ static int workers_open(lua_State *L) {
   sigset_t all, former; /* signals are the main thread's */
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &former);
-  p->running = (int)n;
   while (p->started < n && !pthread_create(&p->thread[p->started], NULL, work, p)) p->started++;
   pthread_sigmask(SIG_SETMASK, &former, NULL);
   if (p->started < n)
@@ -290,11 +289,10 @@ static int workers_take(lua_State *L) {
   al_limit(L, STATE(L));
   message **at, *m = NULL;
   pthread_mutex_lock(&p->lock);
-  while (!(at = find(p, id)) && p->running > 0 && !p->stop)
-    pthread_cond_wait(&p->done, &p->lock);
+  while (!(at = find(p, id)) && !p->broken && !p->stop) pthread_cond_wait(&p->done, &p->lock);
   if (at) m = *at, *at = m->next;
   pthread_mutex_unlock(&p->lock);
-  if (!m) return al_raise(L, STATE(L), "workers: the workers have ended, out of memory");
+  if (!m) return al_raise(L, STATE(L), "workers: out of memory, one has ended");
   lua_pushcfunction(L, push_taken);
   lua_pushlightuserdata(L, m);
   bool failed = m->failed;
