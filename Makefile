@@ -239,6 +239,10 @@ claims:                   ## every experiment at length, resumable, and CLAIMS.h
 	  echo "albedo: $$e failed, the page will say so" >&2; done
 	@$(LUA) -e 'local al = require "albedo" local n = al.lab.claims("CLAIMS.html", {$(EXPERIMENTS:%="$(CLAIMS)/%",)}) print("CLAIMS.html: " .. n .. " experiments") os.exit(n >= 2)'
 
+.PHONY: weights
+weights: build            ## MobileNetV2 and Inception-v3 of the npm package nsfwjs as safetensors in weights/
+	@LUA='$(LUA)' .ci/weights
+
 repl: setup               ## an interactive Lua with `al` loaded, completion and saved history
 	@.ci/setup repl
 	@+$(again) build

@@ -152,6 +152,13 @@ describe("Keras' weights", function()
       ):to "float64":to "float32" / 10
   end
 
+  it("are fetched by make weights", function() -- a merge once lost the target, not the script
+    local makefile = assert(io.open "Makefile")
+    local text = makefile:read "*a"
+    makefile:close()
+    assert.is_truthy(text:find("\nweights: [^\n]*##[^\n]*\n\t@[^\n]*%.ci/weights\n"))
+  end)
+
   -- The pooled maps as TensorFlow.js 4.22 gives them for nsfwjs 4.3.0: mean, largest and its place
   -- from 1, and some of the first twelve.
   local known = {
