@@ -6,6 +6,7 @@
 --   net:freeze "^net%."; net:only_last()   -- the head trains; and the backbone's last stage
 
 local al = require "albedo"
+local length = require "albedo.length"
 local nn = require "albedo.nn"
 local options = require "albedo.options"
 
@@ -26,7 +27,7 @@ function Adapted:init(name, o)
   self.net:replace(plan[1], nn.Identity())
   self.last, self.shrink = { plan[2] }, o.shrink
   if plan == vgg then -- of five stages, each ended by a pooling, the last
-    local at, pools = #self.net.features, 0
+    local at, pools = length(self.net.features), 0
     self.last = {}
     while pools < 2 do
       if self.net.features[at].classname == "MaxPool2d" then pools = pools + 1
