@@ -69,7 +69,7 @@ void al_describe(const al_call *c, char *buffer, size_t size) {
     put_arg(buffer, size, &n, &c->op->param[i], &c->a[i]);
 }
 
-/* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": put once, by the innermost op. */
+/* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": at last the outermost op's. */
 /* The op that the user called stands in the message: one made of others puts its own name and
  * arguments where theirs were. */
 int al_describe_failure(const al_call *c) {
@@ -213,8 +213,9 @@ int al_invoke_unwatched(al_call *c) {
   al_frame_open(&frame);
   int failed = run(c, record);
   for (int k = 0; !failed && k < op->nouts; k++) al_ref(c->out[k]);
+  if (failed) al_describe_failure(c); /* an op may have put a tensor of its frame into c->a */
   al_frame_close(&frame);
-  if (failed) return al_describe_failure(c);
+  if (failed) return -1;
   for (int k = 0; k < op->nouts; k++)
     if (c->out[k] && !al_adopt(c->out[k])) {
       for (int j = k + 1; j < op->nouts; j++) al_unref(c->out[j]);
