@@ -69,9 +69,8 @@ void al_describe(const al_call *c, char *buffer, size_t size) {
     put_arg(buffer, size, &n, &c->op->param[i], &c->a[i]);
 }
 
-/* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)": at last the outermost op's. */
-/* The op that the user called stands in the message: one made of others puts its own name and
- * arguments where theirs were. */
+/* "conv2d: x has 3 channels, w expects 4 (x: ..., w: ...)". The op that the user called stands
+ * in the message: one made of others puts its own name and arguments where theirs were. */
 int al_describe_failure(const al_call *c) {
   al_text *t = al_thread_text();
   char message[481], arguments[512];
