@@ -116,8 +116,8 @@ static int segy_read(al_call *c) {
   int64_t first = c->a[1].i, count = c->a[2].i;
   int bad = 0;
   if (first < 1 || count < 0 || count > s.traces || first - 1 > s.traces - count)
-    bad = al_fail("%s has %d traces, not %lld from %lld on", c->a[0].s, s.traces,
-                  (long long)count, (long long)first);
+    bad = al_fail("%s has %d traces, none from %lld to %.0f", c->a[0].s, s.traces,
+                  (long long)first, (double)first + (double)count - 1); /* not past int64 */
   int64_t size = bad ? 0 : count * s.width;
   al_tensor *y = bad ? NULL : al_empty(AL_UINT8, 1, &size);
   for (int64_t i = 0; y && i < count && !bad; i++) {
