@@ -1,6 +1,7 @@
 --- al.lab's inference over volumes, in tiles and from TIFF stack to TIFF stack.
 
 local al = require "albedo"
+local put = require("albedo.io.bytes").put
 local options = require "albedo.options"
 
 -- Where the tiles of a dim of n begin, what they read and keep: { from, size, keep_from, keep
@@ -95,15 +96,6 @@ function lab.stack(path)
   }
 end
 
-local function little(value, bytes)
-  local text = {}
-  for k = 1, bytes do
-    text[k] = string.char(value % 256)
-    value = math.floor(value / 256)
-  end
-  return table.concat(text)
-end
-
 --- Writes a TIFF stack of depth x height x width bytes slab by slab: stack:write(slab), uint8
 -- n x height x width, until depth layers are written; stack:close(). BigTIFF, uncompressed, so
 -- that every page's place is known beforehand: page k's pixels, then its directory.
@@ -111,7 +103,7 @@ function lab.write_stack(path, depth, height, width)
   local file = assert(io.open(path, "wb"))
   local pixels, entries = height * width, 9
   local directory = 8 + entries * 20 + 8
-  file:write("II", little(43, 2), little(8, 2), little(0, 2), little(16 + pixels, 8))
+  file:write("II", put(43, 2), put(8, 2), put(0, 2), put(16 + pixels, 8))
   local stack, k = {}, 0
   function stack.write(_, slab)
     for i = 1, #slab do
@@ -120,11 +112,11 @@ function lab.write_stack(path, depth, height, width)
       k = k + 1
       local fields = { { 256, 4, width }, { 257, 4, height }, { 258, 3, 8 }, { 259, 3, 1 },
         { 262, 3, 1 }, { 273, 16, at }, { 277, 3, 1 }, { 278, 4, height }, { 279, 16, pixels } }
-      file:write(slab[i]:contiguous():bytes(), little(entries, 8))
+      file:write(slab[i]:contiguous():bytes(), put(entries, 8))
       for _, f in ipairs(fields) do
-        file:write(little(f[1], 2), little(f[2], 2), little(1, 8), little(f[3], 8))
+        file:write(put(f[1], 2), put(f[2], 2), put(1, 8), put(f[3], 8))
       end
-      file:write(little(k < depth and at + pixels + directory + pixels or 0, 8))
+      file:write(put(k < depth and at + pixels + directory + pixels or 0, 8))
     end
   end
   function stack.close()

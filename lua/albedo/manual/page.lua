@@ -141,7 +141,7 @@ function page.html(o)
 <link rel="icon" href="data:,"><link rel="stylesheet" href="style.css"></head><body>
 <a class="skip" href="#main">To the text</a>
 <nav aria-label="Manual"><a class="brand" href="index.html">Albedo</a>
-<input id="q" type="search" placeholder="Search  ( / )" aria-label="Search the manual"
+<label for="q">Search (or press /)</label><input id="q" type="search"
 autocomplete="off"><ul id="hits" aria-live="polite"></ul><div class="pages">%s</div></nav>
 <main id="main">
 %s
