@@ -39,6 +39,11 @@ local function stem()
   return dir .. "/net"
 end
 
+-- So that the next call begins anew.
+local function forget(path)
+  for _, ending in ipairs { ".part", "" } do os.remove(path .. ending .. ".safetensors") end
+end
+
 local function lines(path)
   local out = {}
   for line in io.lines(path) do out[#out + 1] = al.json.decode(line) end
@@ -140,7 +145,7 @@ describe("al.fit", function()
       local a, b = lines(whole .. ".jsonl"), lines(path .. ".jsonl")
       assert.equal(24, #b)
       for i = 1, 24 do assert.equal(a[i].loss, b[i].loss) assert.equal(i, b[i].step) end
-      for _, ending in ipairs { ".part", ".previous", ".best" } do
+      for _, ending in ipairs { ".previous", ".best" } do
         assert.is_false(al.io.exists(path .. ending .. ".safetensors"))
       end
       local again
@@ -164,13 +169,13 @@ describe("al.fit", function()
       return weights(net), ok
     end
     local expected = train()
-    os.remove(path .. ".safetensors")
+    forget(path)
     train(7)
     local part = path .. ".part.safetensors"
     files.write(part, files.read(part):sub(1, -9))
     local found, ok = train()
     assert.is_true(ok and found == expected)
-    os.remove(path .. ".safetensors")
+    forget(path)
     train(7)
     for _, name in ipairs { ".part", ".previous" } do
       files.write(path .. name .. ".safetensors", "spoilt")
@@ -194,13 +199,130 @@ describe("al.fit", function()
       return ok, weights(net), message
     end
     local _, expected = train()
-    os.remove(path .. ".safetensors")
+    forget(path)
     local ok, _, message = train(5)
     assert.is_false(ok)
     assert.equal(5, message.step)
     assert.is_truthy(tostring(message):find("interrupted after step 5; saved", 1, true))
     local done, found = train()
     assert.is_true(done and found == expected)
+  end)
+
+  it("goes on where a finished run ended when more is asked, to the bits of a longer run", function()
+    local function train(path, epochs, o)
+      al.seed(4)
+      local net = network()
+      local given = { epochs = epochs, checks = epochs, schedule = "none", lr = 0.02, ema = 0.9,
+        validate = loader(), save = path }
+      for name, value in pairs(o or {}) do given[name] = value end
+      local h = al.fit(net, loader(), given)
+      return weights(net), h
+    end
+    local whole, path = stem(), stem()
+    local expected, history = train(whole, 6)
+    train(path, 2)
+    local found, h = train(path, 6)
+    assert.is_true(found == expected)
+    assert.same({ history.loss, history.score, history.step }, { h.loss, h.score, h.step })
+    assert.is_true(h.resumed)
+    local a, b = lines(whole .. ".jsonl"), lines(path .. ".jsonl")
+    assert.equal(48, #b)
+    for i = 1, 48 do assert.equal(a[i].loss, b[i].loss) end
+    assert.is_true(select(1, train(path, 6)) == expected) -- over: read back
+    assert.error_matches(function() train(path, 5) end, "trained for 48 steps, 40 are asked")
+    path = stem()
+    train(path, 2, { schedule = "cosine" }) -- whose rate depends on the length: other bits
+    assert.equal(24, select(2, train(path, 3, { schedule = "cosine" })).step)
+    path = stem()
+    train(path, 2, { extend = false })
+    assert.is_false(al.io.exists(path .. ".part.safetensors"))
+    assert.error_matches(function() train(path, 3) end, "16 steps, 24 are asked, and the checkpoint")
+  end)
+
+  it("stays stopped when longer is asked, unless with more patience", function()
+    local path = stem()
+    local function train(steps, patience)
+      local scores, at = { 1, 0, 0, 0, 0, 0 }, 0
+      return al.fit(network(), loader(), { steps = steps, checks = steps / 10, patience = patience,
+        schedule = "none", save = path, validate = function() at = at + 1 return scores[at] end })
+    end
+    assert.equal(30, train(60, 2).step)
+    local h = train(80, 2)
+    assert.same({ 30, true }, { h.step, h.stopped })
+    assert.is_true(train(90, 4).step > 30)
+  end)
+
+  it("calls L-BFGS with a closure: an explicit loop's steps, the same noise in each search", function()
+    local whole = al.data.tensors(x, y)
+    local function all() return al.data.loader(whole, { batch = 120 }) end
+    local function options() return { lr = 0.5, max_iter = 5, line_search = true } end
+    al.seed(5)
+    local one = nn.Sequential { nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2) }
+    local h = al.fit(one, all(), { steps = 6, optim = al.optim.lbfgs(one:parameters(), options()) })
+    al.seed(5)
+    local other = nn.Sequential { nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2) }
+    local opt, last = al.optim.lbfgs(other:parameters(), options()), nil
+    for _ = 1, 6 do
+      last = opt:step(function()
+        opt:zero_grad()
+        local loss = other(x):cross_entropy(y)
+        loss:backward()
+        return loss
+      end)
+    end
+    assert.is_true(weights(one) == weights(other))
+    assert.equal(last, h.loss.value[6])
+    assert.is_true(last < 0.9 * h.loss.value[1])
+
+    local calls, seen = 0, {} -- within one step the noise does not change
+    local net = nn.Linear(2, 2)
+    al.fit(net, all(), { steps = 1, optim = al.optim.lbfgs(net:parameters(), options()),
+      loss = function(o, t)
+        calls = calls + 1
+        seen[calls] = al.rand(1):item()
+        return o:cross_entropy(t)
+      end })
+    assert.is_true(calls > 2)
+    for i = 2, calls do assert.equal(seen[1], seen[i]) end
+    assert.error_matches(function()
+      al.fit(net, all(), { steps = 1, clip = 1, optim = al.optim.lbfgs(net:parameters(), {}) })
+    end, "clip would change")
+    assert.error_matches(function()
+      al.fit(net, all(), { steps = 1, optim = al.optim.lbfgs(net:parameters(), {}),
+        loss = function(o) return o:sum() * (0 / 0) end })
+    end, "NaN at step 1")
+  end)
+
+  it("goes on with L-BFGS to the same bits; accumulate joins its batches", function()
+    local function train(path, fail_at, batch, k)
+      al.seed(4)
+      local net, calls = network():to "float64", 0
+      local set64 = al.data.tensors(x:narrow(1, 1, 96):to "float64", y:narrow(1, 1, 96))
+      local ok = pcall(al.fit, net, al.data.loader(set64, { batch = batch or 48 }), { steps = 6,
+        accumulate = k, save = path, save_every = 0,
+        optim = al.optim.lbfgs(net:parameters(), { max_iter = 4, line_search = true, lr = 0.5 }),
+        loss = function(o, t)
+          calls = calls + 1
+          if calls == fail_at then error "out" end
+          return o:cross_entropy(t)
+        end })
+      return weights(net), ok, net
+    end
+    local whole, path = stem(), stem()
+    local expected = train(whole)
+    local _, ok = train(path, 14)
+    assert.is_false(ok)
+    local found, done = train(path)
+    assert.is_true(done and found == expected)
+    local function plain(batch, k)
+      al.seed(4)
+      local net = nn.Linear(2, 2):to "float64"
+      local set64 = al.data.tensors(x:narrow(1, 1, 96):to "float64", y:narrow(1, 1, 96))
+      al.fit(net, al.data.loader(set64, { batch = batch }), { steps = 3, accumulate = k,
+        optim = al.optim.lbfgs(net:parameters(), { max_iter = 4, line_search = true }) })
+      return net.weight
+    end
+    assert.is_true((plain(96, 1) - plain(32, 3)):abs():max():item() < 1e-9)
   end)
 
   it("reports a full disk, goes on, and leaves the former checkpoint", function()

@@ -8,7 +8,8 @@
 -- What it does a step is what an explicit loop does: net(x), loss, backward, optimizer,
 -- schedule. With `save` the run leaves NAME.safetensors, NAME.best.safetensors on the way, and
 -- NAME.jsonl, a line a step; killed at any instant, the same call goes on from its checkpoint:
--- weights, optimizer, schedule, averages, random state, the loader's place, early stopping.
+-- weights, optimizer, schedule, averages, random state, the loader's place, early stopping. A
+-- finished run goes on from its last checkpoint when more epochs are asked.
 
 local al = require "albedo"
 local length = require "albedo.length"
@@ -64,7 +65,7 @@ local function whole(what, v)
 end
 
 local function schedule_of(o, optim, steps)
-  local kind = o.schedule
+  local kind = o.schedule or (optim.closure and "none" or "cosine")
   if kind == "none" then return nil end
   if kind == "cosine" then
     return al.optim.schedule.cosine(optim, { steps = steps, warmup = o.warmup })
@@ -76,11 +77,12 @@ local function schedule_of(o, optim, steps)
 end
 
 local DEFAULTS = {
-  lr = 1e-3, weight_decay = 0.01, schedule = "cosine", warmup = 0, checks = 10,
-  accumulate = 1, save_every = 20, save = false, fresh = false, label = "train",
+  lr = 1e-3, weight_decay = 0.01, warmup = 0, checks = 10, accumulate = 1, save_every = 20,
+  save = false, fresh = false, extend = true, label = "train",
 }
 local FURTHER = {
-  "steps", "epochs", "optim", "loss", "validate", "watch", "best", "patience", "clip", "ema",
+  "steps", "epochs", "optim", "loss", "schedule", "validate", "watch", "best", "patience",
+  "clip", "ema",
 }
 
 local function start(net, batches, opts)
@@ -98,6 +100,9 @@ local function start(net, batches, opts)
   end
   local optim = o.optim
     or al.optim.adamw(net:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
+  if optim.closure and o.clip then
+    al.native.raise "al.fit: clip would change the slopes that this optimizer searches along"
+  end
   local ema = o.ema
   if type(ema) == "number" then ema = al.optim.ema(net, { decay = ema }) end
   local schedule = schedule_of(o, optim, steps)
@@ -153,10 +158,12 @@ function Fit:restore(from)
     end
   end
   self.rng = { from["rng.1"], from["rng.2"] }
+  -- a call with more patience than the one that stopped goes on
+  if self.stopped then self.stopped = self.bad >= (self.o.patience or math.huge) or nil end
 end
 
 function Fit:save()
-  self.saved = clock()
+  self.saved, self.saved_step = clock(), self.step
   local state = self:figures()
   for name, part in pairs(self.parts) do state[name] = part end
   state.best = self.best
@@ -168,11 +175,24 @@ function Fit:save()
   return ok
 end
 
+-- A training is not made shorter.
 function Fit:check_steps(path, steps)
-  if steps and steps ~= self.steps then
+  if steps and steps > self.steps then
     error(("al.fit: %s was trained for %d steps, %d are asked: train elsewhere, or with "
       .. "fresh = true"):format(path, steps, self.steps), 0)
   end
+end
+
+-- The steps of a training that is over, or nil.
+function Fit:trained()
+  local path = self.saves.final
+  if not exists(path) then return nil end
+  local file = al.io.open(path)
+  local steps = al.scope(function()
+    return file.entries.steps and file:read("steps"):item() or self.steps
+  end)
+  self:check_steps(path, steps)
+  return steps
 end
 
 -- Goes on from what the path holds; true when that training was over.
@@ -180,23 +200,26 @@ function Fit:resume()
   local s = self.saves
   if self.o.fresh then
     s:remove()
+    os.remove(s.part)
     os.remove(s.final)
   end
-  if exists(s.final) then
-    local sound = al.io.open(s.final)
-    self:check_steps(s.final, al.scope(function()
-      return sound.entries.steps and sound:read("steps"):item()
-    end))
-    local rest = al.load(s.final, { model = self.net, loader = self.parts.loader })
-    self:restore(rest)
+  local trained = self:trained()
+  if trained == self.steps then
+    self:restore(al.load(s.final, { model = self.net, loader = self.parts.loader }))
     al.rng_state(self.rng)
-    s:remove()
     say("%s: trained already, %s", self.o.label, s.final)
     self.net:eval()
     return true
   end
   local rest = s:load(self.parts)
-  if not rest then return false end
+  if not rest then
+    if trained then
+      error(("al.fit: %s was trained for %d steps, %d are asked, and the checkpoint to go on "
+        .. "from is gone: train elsewhere, or with fresh = true")
+        :format(s.final, trained, self.steps), 0)
+    end
+    return false
+  end
   self:check_steps(s.part, rest.steps)
   self:restore(rest)
   s:rewind(self.step)
@@ -216,6 +239,7 @@ function Fit:finish()
       .. "checkpoint: %s"):format(self.o.label, tostring(reason)), 0)
   end
   s:remove()
+  if not self.o.extend then os.remove(s.part) end
 end
 
 -- ---- validation -----------------------------------------------------------------------------
@@ -293,15 +317,43 @@ end
 
 -- ---- the loop -------------------------------------------------------------------------------
 
--- A step is over: the optimizer's update, the schedule, the line of figures, the checks.
-function Fit:update(loss)
-  local parts, o = self.parts, self.o
-  local line = { step = self.step + 1, loss = loss, lr = parts.optim.groups[1].lr }
-  if loss ~= loss then
-    error(("al.fit: the loss of %s is NaN at step %d"):format(o.label, line.step), 0)
+-- The gradients of a step's batches, added up; returns their mean loss.
+function Fit:backward(batches)
+  local sum = 0
+  for _, b in ipairs(batches) do
+    local loss = self.loss_of(self.net(b[1]), b[2], b[1], b[3])
+    if self.o.accumulate > 1 then loss = loss / self.o.accumulate end
+    loss:backward()
+    sum = sum + loss:item()
   end
+  if sum ~= sum and not self.searching then
+    error(("al.fit: the loss of %s is NaN at step %d"):format(self.o.label, self.step + 1), 0)
+  end
+  return sum
+end
+
+-- The step of an optimizer that asks for the loss more than once: over the same batches with
+-- the same random numbers, so that what it searches is one function. The loss it began with.
+function Fit:search(batches)
+  local optim, rng = self.parts.optim, al.rng_state()
+  local loss = optim:step(function()
+    al.rng_state(rng)
+    optim:zero_grad()
+    local sum = self:backward(batches)
+    self.searching = true -- where it looks, there may be NaN
+    return sum
+  end)
+  self.searching = nil
+  return type(loss) == "number" and loss or loss:item()
+end
+
+-- A step is over: the optimizer's update unless it searched, the schedule, the line of figures,
+-- the checks.
+function Fit:update(loss, lr)
+  local parts, o = self.parts, self.o
+  local line = { step = self.step + 1, loss = loss, lr = lr }
   if o.clip then line.norm = al.optim.clip_grad_norm(self.net:parameters(), o.clip) end
-  parts.optim:step()
+  if not parts.optim.closure then parts.optim:step() end
   parts.optim:zero_grad()
   if parts.schedule and not parts.schedule.watches then parts.schedule:step() end
   if parts.ema then parts.ema:update() end
@@ -331,17 +383,22 @@ function Fit:interrupt()
 end
 
 function Fit:loop()
-  local k, part, sum = self.o.accumulate, 0, 0
-  self.parts.optim:zero_grad()
+  local k, optim = self.o.accumulate, self.parts.optim
+  local waiting, seen, sum = {}, 0, 0
+  optim:zero_grad()
   local function ready() if self.rng then al.rng_state(self.rng) end end
-  each_batch(self.batches, self.step * k, ready, function(x, y, z)
-    local loss = self.loss_of(self.net(x), y, x, z)
-    if k > 1 then loss = loss / k end
-    loss:backward()
-    part, sum = part + 1, sum + loss:item()
-    if part < k then return false end
-    local over = self:update(sum)
-    part, sum = 0, 0
+  each_batch(self.batches, self.step * k, ready, function(...)
+    seen = seen + 1
+    if optim.closure then
+      waiting[seen] = { ... }
+      if seen < k then al.keep(...) end -- past this batch's scope
+    else
+      sum = sum + self:backward { { ... } }
+    end
+    if seen < k then return false end
+    local lr = optim.groups[1].lr
+    local over = self:update(optim.closure and self:search(waiting) or sum, lr)
+    waiting, seen, sum = {}, 0, 0
     if over then return true end
     if al.native.interrupts() then self:interrupt() end
     if self.saves and clock() - self.saved >= self.o.save_every then self:save() end
@@ -353,14 +410,20 @@ end
 --
 -- Options: steps or epochs; lr (1e-3), weight_decay (0.01) of AdamW, or optim, an optimizer;
 -- loss = function(output, y, x, z) -> tensor (cross-entropy); schedule ("cosine" with `warmup`
--- steps, "none", a schedule, or function(optimizer, steps) -> one; a plateau steps at the
--- checks); clip (largest gradient norm); accumulate (batches a step: 1); ema (decay: the
--- averages are validated and kept). validate = a loader (mean loss, accuracy), or function(net)
+-- steps, "none" as for L-BFGS, a schedule, or function(optimizer, steps) -> one; a plateau
+-- steps at the checks); clip (largest gradient norm); accumulate (batches a step: 1); ema
+-- (decay: the averages are validated and kept). validate = a loader (mean loss, accuracy), or function(net)
 -- -> a score or a table of figures, asked `checks` (10) times; `watch` names the figure that
 -- counts (a loader's loss), best ("high"; "low" for a loader's loss) says which way: the best
 -- weights are kept; patience = n stops after n checks without a better one. save = path without
 -- ending, for checkpoints every save_every (20) seconds and figures; fresh = true begins anew;
 -- label.
+--
+-- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of a
+-- run of that length, unless it depends on the length (the cosine does: its rate rises again; so
+-- do the checks: checks = epochs puts one after each). extend = false leaves no checkpoint for
+-- it. An optimizer with .closure, as L-BFGS, is called as opt:step(closure) over the step's
+-- batches.
 --
 -- Returns { loss = { step, value }, score = { step, value } (lists), best, step, stopped,
 -- resumed, seconds }. The network has the best weights then, and is in evaluation mode. SIGINT
@@ -382,6 +445,7 @@ return { fit = function(net, batches, opts)
       if self.saves then self.saves:flush() end
       error(message, 0)
     end
+    if self.saves and self.saved_step ~= self.step then self:save() end
     if self.best then
       net:load_state_dict(self.best)
     elseif self.parts.ema then

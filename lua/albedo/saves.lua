@@ -21,9 +21,10 @@ local function sweep(folder, name)
   end
 end
 
---- Forgets the checkpoints, as when a training is over or begins anew.
+--- Forgets what a training that is over, or begins anew, does not need: all but the last
+-- checkpoint, from which a longer one goes on.
 function Saves:remove()
-  for _, path in ipairs { self.part .. ".new", self.previous, self.part, self.best } do
+  for _, path in ipairs { self.part .. ".new", self.previous, self.best } do
     os.remove(path)
   end
 end

@@ -11,7 +11,7 @@ return function(lab, Run)
 -- for the arm's second one; the same --out goes on where it stopped. Options and result as
 -- al.fit's.
 function Run:fit(net, batches, opts)
-  local o = { steps = self.options.steps, label = self.current_arm or "train" }
+  local o = { extend = false, steps = self.options.steps, label = self.current_arm or "train" }
   for key, value in pairs(opts or {}) do o[key] = value end
   if o.epochs and not (opts or {}).steps then o.steps = nil end
   local stem = ("%s-%s"):format(o.label:gsub("[^%w_-]", "_"), self.current_seed or 0)

@@ -176,6 +176,7 @@ end
 return function(Optimizer, construct)
   local Lbfgs = setmetatable({ __tostring = Optimizer.__tostring }, { __index = Optimizer })
   Lbfgs.__index = Lbfgs
+  Lbfgs.closure = true -- step wants one: al.fit asks
 
   --- Calls closure() -> loss, which clears the gradients, computes the loss and its gradients,
   -- as often as the search wants. Returns the loss before the step.
