@@ -1,6 +1,24 @@
 local al = require "albedo"
 local help = require "albedo.help"
 
+describe("a mistyped name", function()
+  it("of a part, a table in it or a tensor raises with the nearest, or the one it begins", function()
+    local t = al.ones(2)
+    for _, case in ipairs {
+      { function() return al.image.laod end, 'al.image has no "laod": did you mean load?' },
+      { function() return al.optim.schedule.cosin end, "did you mean cosine?" },
+      { function() return al.data.augment.filp end, "did you mean flip?" },
+      { function() return t:reul() end, "did you mean relu?" },
+      { function() return al.plot.lin end, "did you mean lines?" },
+      { function() return al.nn.init.kaiming end, "did you mean kaiming_normal_?" },
+    } do
+      local ok, message = pcall(case[1])
+      assert.is_false(ok)
+      assert.is_truthy(tostring(message):find(case[2], 1, true), message)
+    end
+  end)
+end)
+
 describe("al.help", function()
   it("knows every public op", function()
     for _, op in ipairs(al.native.registry()) do

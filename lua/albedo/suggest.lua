@@ -18,7 +18,8 @@ local function distance(a, b)
   return last[#b]
 end
 
---- ": did you mean relu?" for the nearest key of the tables given, or "".
+--- ": did you mean relu?" for the nearest key of the tables given, or the shortest that begins
+-- with the name, or "".
 return function(name, ...)
   local best, least = nil, math.max(1, math.floor(#name / 3)) + 1
   for _, names in ipairs { ... } do
@@ -26,6 +27,14 @@ return function(name, ...)
       if type(key) == "string" then
         local d = distance(name, key)
         if d < least or (d == least and best and key < best) then best, least = key, d end
+      end
+    end
+  end
+  for _, names in ipairs(best and {} or #name > 2 and { ... } or {}) do
+    for key in pairs(names) do
+      if type(key) == "string" and key:sub(1, #name) == name
+        and (not best or #key < #best or #key == #best and key < best) then
+        best = key
       end
     end
   end
