@@ -412,17 +412,17 @@ end
 -- loss = function(output, y, x, z) -> tensor (cross-entropy); schedule ("cosine" with `warmup`
 -- steps, "none" as for L-BFGS, a schedule, or function(optimizer, steps) -> one; a plateau
 -- steps at the checks); clip (largest gradient norm); accumulate (batches a step: 1); ema
--- (decay: the averages are validated and kept). validate = a loader (mean loss, accuracy), or function(net)
--- -> a score or a table of figures, asked `checks` (10) times; `watch` names the figure that
--- counts (a loader's loss), best ("high"; "low" for a loader's loss) says which way: the best
--- weights are kept; patience = n stops after n checks without a better one. save = path without
--- ending, for checkpoints every save_every (20) seconds and figures; fresh = true begins anew;
--- label.
+-- (decay: the averages are validated and kept). validate = a loader (mean loss, accuracy), or
+-- function(net) -> a score or a table of figures, asked `checks` (10) times; `watch` names the
+-- figure that counts (a loader's loss), best ("high"; "low" for a loader's loss) says which
+-- way: the best weights are kept; patience = n stops after n checks without a better one.
+-- save = path without ending, for checkpoints every save_every (20) seconds and figures;
+-- fresh = true begins anew; label.
 --
--- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of a
--- run of that length, unless it depends on the length (the cosine does: its rate rises again; so
--- do the checks: checks = epochs puts one after each). extend = false leaves no checkpoint for
--- it. An optimizer with .closure, as L-BFGS, is called as opt:step(closure) over the step's
+-- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of
+-- a run of that length, unless it depends on the length (the cosine does: its rate rises again;
+-- so do the checks: checks = epochs puts one after each). extend = false leaves no checkpoint
+-- for it. An optimizer with .closure, as L-BFGS, is called as opt:step(closure) over the step's
 -- batches.
 --
 -- Returns { loss = { step, value }, score = { step, value } (lists), best, step, stopped,
