@@ -294,6 +294,22 @@ describe("al.checkpoint", function()
     assert.same(y:detach():totable(), x:dropout(0.5):detach():totable())
   end)
 
+  it("keeps a stream's state as text, exact in either Lua and in files", function()
+    al.seed(7)
+    al.rand(3)
+    local state, path = al.rng_state(), os.tmpname()
+    assert.same({ "string", "string" }, { type(state[1]), type(state[2]) })
+    local after = al.rand(4):totable()
+    al.save(path, { rng = state })
+    local from = al.load(path)
+    os.remove(path)
+    al.rng_state { from["rng.1"], from["rng.2"] }
+    assert.same(after, al.rand(4):totable())
+    local all = { "18446744073709551615", "9007199254740993" }
+    assert.same(all, al.rng_state(all))
+    assert.same({ "18446744073709551615", "3" }, al.rng_state { -1, 3 }) -- as older files hold them
+  end)
+
   it("passes other values through, and is the function itself where nothing is recorded", function()
     local function f(a, k, t) return a and a * k or al.ones(1) * t.n end
     assert.equal(6, al.checkpoint(f, nil, 2, { n = 6 }):item())

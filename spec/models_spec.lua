@@ -50,6 +50,32 @@ describe("models", function()
     assert.equal(19069955, net:num_parameters() - norms)
   end)
 
+  it("take options in range only, and say which at the script's line", function()
+    local function says(pattern, fn, o)
+      local ok, message = pcall(function() fn(o) end)
+      assert.is_false(ok)
+      local line, rest = message:match "^(spec/models_spec%.lua:%d+: )([^\n]*)$"
+      assert.is_truthy(line and rest:find(pattern, 1, true), message)
+    end
+    for _, name in ipairs { "vgg11", "vgg16_bn", "resnet18", "resnet50", "mobilenet_v2", "squeezenet1_0", "densenet121",
+      "inception_v3", "aconvnet", "unet2d", "unet3d", "bilstm" } do
+      local make = models[name]
+      for _, v in ipairs { 0, -1, 0 / 0, 1 / 0, "2" } do
+        says(name .. ": width is a number above 0, at most 1000, got ", make, { width = v })
+      end
+      for _, v in ipairs { 0, 1.5, -3, "2", true } do
+        says(name .. ": classes is a whole number from 1 on, got " .. tostring(v), make, { classes = v })
+      end
+      for _, v in ipairs { 1, -0.1, 2, 0 / 0, "x" } do
+        says(name .. ": dropout is a number from 0 on and below 1, got ", make, { dropout = v })
+      end
+      if name ~= "bilstm" then says(": in_channels is a whole number from 1 on, got 0", make, { in_channels = 0 }) end
+    end
+    says("vgg11: batch_norm is true or false, got 1", models.vgg11, { batch_norm = 1 })
+    says("models.adapted: classes is a whole", function(o) models.adapted("resnet18", o) end, { classes = 0 })
+    assert.is_true(models.aconvnet { width = 0.25, classes = 1, dropout = 0, in_channels = 2 }:num_parameters() > 0)
+  end)
+
   it("have torchvision's names", function()
     local function has(net, ...)
       local all = net:state_dict()

@@ -302,6 +302,27 @@ describe("optim: more of them", function()
     assert.error_matches(function() opt:step() end, "lbfgs: step%(closure%) wants a function")
   end)
 
+  it("errors stand at the script's line, lbfgs' too", function()
+    local p, q = al.ones(3):requires_grad_(), al.ones(2):requires_grad_()
+    local function says(pattern, fn)
+      local ok, message = pcall(fn)
+      assert.is_false(ok)
+      assert.is_truthy(message:find("^spec/optim_spec%.lua:%d+: " .. pattern), message)
+    end
+    for _, name in ipairs { "sgd", "lbfgs", "lamb" } do
+      local make = optim[name]
+      says(name .. ": no parameters given", function() make {} end)
+      says(name .. ": lr must be a number from 0 on, got x", function() make({ p }, { lr = "x" }) end)
+      says(name .. ": parameter 2 is given twice", function() make { p, p } end)
+      says(name .. ": unknown option 'lx'", function() make({ p }, { lx = 1 }) end)
+      says(name .. ": a group is", function() make({ p }):add_group {} end)
+      says(name .. ": the state dict's 'x' does not fit", function() make({ p }):load_state_dict { x = 1 } end)
+    end
+    local two = optim.lbfgs { { params = { p } }, { params = { q } } }
+    says("lbfgs: one group", function() two:step(function() return 0 end) end)
+    says("lbfgs: the state dict's 'memory.d'", function() optim.lbfgs({ p }):load_state_dict { ["memory.d"] = al.ones(2) } end)
+  end)
+
   it("clips values", function()
     local p = al.zeros(3):requires_grad_()
     p.grad = al.tensor { -5, 0.5, 7 }

@@ -213,8 +213,8 @@ describe("a safetensors file", function()
     local shape = "[4294967296,4294967296,4294967296]"
     local huge = ('{"dtype":"F32","shape":%s,"data_offsets":[0,8]}'):format(shape)
     local cases = {
-      { "", "too short" },
-      { "1234567", "too short" },
+      { "", "is empty, and so no safetensors file" },
+      { "1234567", "is too short" },
       { le(2 ^ 40, 8) .. "{}", "limit" },
       { ("\255"):rep(8) .. "{}", "limit" },
       { le(50, 8) .. "{}", "the file has" },
@@ -231,6 +231,8 @@ describe("a safetensors file", function()
       { file_of('{"a":{"shape":[2],"data_offsets":[0,8]}}', eight), "unknown dtype nil" },
       { file_of('{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}', eight),
         "its shape needs 12" },
+      { file_of '{"a":{"dtype":"F32","shape":[4294967296,4294967296,0],"data_offsets":[0,0]}}',
+        "a has a shape that is too large" },
       { file_of('{"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}}', eight),
         "no list of sizes" },
       { file_of('{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,8]}}', eight),

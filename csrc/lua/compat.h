@@ -57,16 +57,6 @@ static inline void lua_getiuservalue(lua_State *L, int i, int n) {
   lua_remove(L, -2);
 }
 
-/* 64 bits that no double holds: as text. */
-static inline void al_push_bits(lua_State *L, uint64_t v) {
-  char text[24];
-  snprintf(text, sizeof text, "%llu", (unsigned long long)v);
-  lua_pushstring(L, text);
-}
-static inline uint64_t al_check_bits(lua_State *L, int i) {
-  return strtoull(luaL_checkstring(L, i), NULL, 10);
-}
-
 static inline const char *luaL_tolstring(lua_State *L, int i, size_t *n) {
   i = lua_absindex(L, i);
   if (!luaL_callmeta(L, i, "__tostring")) {
@@ -78,7 +68,5 @@ static inline const char *luaL_tolstring(lua_State *L, int i, size_t *n) {
   return lua_tolstring(L, -1, n);
 }
 #else
-#define al_push_bits(L, v) lua_pushinteger(L, (lua_Integer)(v))
-#define al_check_bits(L, i) ((uint64_t)luaL_checkinteger(L, i))
 #endif
 #endif

@@ -99,8 +99,29 @@ static int generator(lua_State *L) {
   return 1;
 }
 
-/* generator:state([{key, counter}]) -> {key, counter} (LuaJIT: as text); without a generator,
- * the default stream
+/* 64 bits as decimal text: a number of LuaJIT's holds 53 of them, and a state goes from one Lua
+ * to the other in a checkpoint. */
+static void push_bits(lua_State *L, uint64_t v) {
+  char text[24];
+  snprintf(text, sizeof text, "%llu", (unsigned long long)v);
+  lua_pushstring(L, text);
+}
+
+/* Those bits; or a whole number, as checkpoints of Lua 5.4 held them once. */
+static uint64_t check_bits(lua_State *L, int i) {
+  if (lua_type(L, i) == LUA_TNUMBER) {
+    lua_Number v = lua_tonumber(L, i);
+    if (sizeof(lua_Integer) == 8 && LUA_VERSION_NUM >= 503)
+      return (uint64_t)luaL_checkinteger(L, i);
+    if (v >= -0x1p53 && v <= 0x1p53) return (uint64_t)(int64_t)v;
+    al_raise(L, STATE(L),
+             "the random state is of a checkpoint that only Lua 5.4 reads exactly");
+  }
+  return strtoull(luaL_checkstring(L, i), NULL, 10);
+}
+
+/* generator:state([{key, counter}]) -> {key, counter}, as text; without a generator, the
+ * default stream
  */
 static int rng_state(lua_State *L) {
   al_rng *r = luaL_testudata(L, 1, "albedo.generator");
@@ -109,13 +130,14 @@ static int rng_state(lua_State *L) {
   if (lua_istable(L, i)) {
     lua_rawgeti(L, i, 1);
     lua_rawgeti(L, i, 2);
-    r->key = al_check_bits(L, -2);
-    r->counter = al_check_bits(L, -1);
+    uint64_t key = check_bits(L, -2);
+    r->counter = check_bits(L, -1);
+    r->key = key;
   }
   lua_createtable(L, 2, 0);
-  al_push_bits(L, r->key);
+  push_bits(L, r->key);
   lua_rawseti(L, -2, 1);
-  al_push_bits(L, r->counter);
+  push_bits(L, r->counter);
   lua_rawseti(L, -2, 2);
   return 1;
 }

@@ -154,15 +154,16 @@ local function whole(v) return type(v) == "number" and v >= 0 and v < 2 ^ 53 and
 -- Number of elements of a shape from a file, or nil and what is wrong.
 local function count_of(shape)
   if type(shape) ~= "table" then return nil, "has no shape" end
-  local n, dims = 1, 0
+  local n, most, dims = 1.0, 1.0, 0 -- most: zeros left out, as strides are counted
   for key, size in pairs(shape) do
     if not whole(key) or not whole(size) then
       return nil, "has a shape that is no list of sizes"
     end
-    n, dims = n * size, dims + 1
+    n, most, dims = n * size, most * math.max(size, 1), dims + 1
   end
   if dims ~= #shape then return nil, "has a shape that is no list of sizes" end
   if dims > 8 then return nil, ("has %d dims, at most 8 are possible"):format(dims) end
+  if n == 0 and most >= 2 ^ 53 then return nil, "has a shape that is too large" end
   return n
 end
 
@@ -227,7 +228,8 @@ local function read_header(path)
   if not size or size > 2 ^ 53 then
     message = "cannot be read"
   elseif #first < 8 then
-    message = "is too short for a safetensors file"
+    message = (size == 0 and "is empty, and so " or "is too short, and so ")
+      .. "no safetensors file"
   else
     for i = 8, 1, -1 do length = length * 256.0 + first:byte(i) end
     if length > HEADER_LIMIT then
@@ -302,8 +304,33 @@ function File:read(name)
     { map = true })
 end
 
+-- What a name's ending says a file is, in the words of an error about one that is not.
+local CALLED = {
+  npy = "npy array", npz = "npz archive", pth = "PyTorch checkpoint", dcm = "DICOM file",
+  nii = "NIfTI file", idx = "IDX file", gz = "gzip file", csv = "CSV table",
+  png = "picture that al.load takes: al.image.load does",
+}
+CALLED.pt = CALLED.pth
+for _, ending in ipairs { "jpg", "jpeg", "bmp", "pgm", "ppm", "pnm", "tif", "tiff" } do
+  CALLED[ending] = CALLED.png
+end
+
+-- Raises where a file, none of those told by their content, is named as another than
+-- safetensors and does not look like one either.
+local function check_name(path)
+  local called = CALLED[(path:match "%.(%w+)$" or ""):lower()]
+  local file = called and io.open(path, "rb")
+  if not file then return end
+  local first = file:read(9) or ""
+  file:close()
+  if first:sub(9) == "{" then return end
+  al.raise(("al.load: %s is %sno %s")
+    :format(path, first == "" and "empty, and so " or "", called))
+end
+
 --- Opens a safetensors file and checks its header; tensors are read when asked for.
 local function open(path)
+  check_name(path)
   local file, reason = open_file(path)
   if not file then al.raise("al.load: " .. reason) end
   return file
@@ -386,7 +413,7 @@ local READERS = {
   dicom = function(path, o) return (require("albedo.io.dicom").dicom(path, o)) end,
   segy = function(path, o) return (require("albedo.io.segy").segy(path, o)) end,
   tfjs = function(path, o) return (require("albedo.io.tfjs").tfjs(path, o)) end,
-  mstar = function(path) return (require("albedo.io.volume").mstar(path)) end,
+  mstar = function(path, o) return (require("albedo.io.volume").mstar(path, o)) end,
   old = function(path)
     al.native.raise(path .. ": a checkpoint of PyTorch before 1.6: save it there again")
   end,
@@ -396,19 +423,15 @@ local READERS = {
 local WIDER = { I8 = 4, I16 = 2, U16 = 2, U32 = 2 }
 
 local function read_safetensors(path, o)
-  local file, reason = open_file(path)
-  if not file then error("al.load: " .. reason, 0) end
-  local total = 0
+  local file, total = open(path), 0
   for _, entry in pairs(file.entries) do
     total = total + (entry.data_offsets[2] - entry.data_offsets[1]) * (WIDER[entry.dtype] or 1)
   end
   if o and total > o.max_bytes then
-    error(("al.load: %s claims %.0f bytes, more than max_bytes = %.0f")
-      :format(path, total, o.max_bytes), 0)
+    al.raise(("al.load: %s claims %.0f bytes, more than max_bytes = %.0f")
+      :format(path, total, o.max_bytes))
   end
-  local ok, state = pcall(read_all, file)
-  if not ok then error("al.load: " .. tostring(state), 0) end
-  return state
+  return read_all(file)
 end
 
 --- What a file holds, told by its content: see al.load. Options: max_bytes (4e9), what it may
@@ -426,9 +449,7 @@ end
 local function load(path, into, load_options)
   if type(path) ~= "string" then error("al.load(path, into): path is " .. describe(path), 2) end
   local reader = READERS[kind_of(path)]
-  local ok, state = true, reader and reader(path, {})
-  if not reader then ok, state = pcall(read_safetensors, path) end
-  if not ok then error(state, 2) end
+  local state = reader and reader(path, {}) or not reader and read_safetensors(path)
   if into and type(state) ~= "table" then
     error(("al.load: %s holds one tensor, nothing by name"):format(path), 2)
   end

@@ -2,7 +2,7 @@
 --
 --   al.json.encode(value [, { indent = true }])  -> text, notes
 --   al.json.decode(text)                         -> value; null is al.json.null
---   al.json.write(path, value), al.json.read(path)
+--   al.json.write(path, value), al.json.read(path [, { max_bytes = 4e9 }])
 --
 -- Reading, and the escaping of strings, is lua-cjson's. Writing differs from it where a
 -- measurement would suffer: numbers have the 15 to 17 digits that give them back, keys are
@@ -225,12 +225,26 @@ function json.write_file(path, text)
   end
 end
 
---- The value in a JSON file.
-function json.read(path)
+-- What a JSON text may take as tables: 80 bytes each, 40 a value with its key, beside the text.
+local function weight(text)
+  local _, tables = text:gsub("[%[{]", "%0")
+  local _, values = text:gsub(",", "%0")
+  return #text + 80 * tables + 40 * values
+end
+
+--- The value in a JSON file. Options: max_bytes (4e9), of the file and of what its tables take.
+function json.read(path, opts)
+  local limit = require "albedo.options"("json.read", opts, { max_bytes = 4e9 }).max_bytes
   local file, message = io.open(path, "rb")
   if not file then error("cannot read " .. tostring(message), 2) end
-  local text = file:read "*a"
+  local size = file:seek "end"
+  file:seek "set"
+  local text = size <= limit and file:read "*a" or ""
   file:close()
+  if 80 * size > limit then size = math.max(size, weight(text)) end
+  if size > limit then
+    error(("%s: takes %.0f bytes, more than max_bytes = %.0f"):format(path, size, limit), 2)
+  end
   local ok, value = pcall(json.decode, text)
   if not ok then error(path .. ": " .. tostring(value), 2) end
   return value

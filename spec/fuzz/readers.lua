@@ -140,7 +140,7 @@ row { name = "nifti", ending = ".nii", read = function(path, limit) return al.io
     return list
   end }
 
-row { name = "mstar", ending = ".mstar", read = function(path) return al.io.mstar(path) end,
+row { name = "mstar", ending = ".mstar", read = function(path, limit) return al.io.mstar(path, { max_bytes = limit }) end,
   words = { "NumberOfRows= ", "PhoenixHeaderLength= ", "native_header_length= ", "-1", "1e999", "0x7fffffff", "99999999999" },
   seeds = function()
     local head = "[PhoenixHeaderVer01.04]\nPhoenixHeaderLength= 00160\nnative_header_length= 0\n"
@@ -290,7 +290,7 @@ row { name = "lines", ending = ".txt",
   words = { "\t", "\n", "\r", "\t\t", "\0", "\255" },
   seeds = function() return { "pos\tA fine film, isn't it?\nneg\tno\n", "1\tx\r\n\r\n2\t" } end }
 
-row { name = "json", ending = ".json", read = function(path) return al.json.read(path) end,
+row { name = "json", ending = ".json", read = function(path, limit) return al.json.read(path, { max_bytes = limit }) end,
   words = { "{", "}", "[", "]", '"', ":", ",", "null", "true", "1e400", "-0", "\\ud800", "\\u0000", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[" },
   seeds = function() return { '{"a": [1, 2.5, -3e-2, true, false, null], "b": {"c": "x\\n\\u00e9"}}', "[[[[1]]], {}, [], \"\"]" } end }
 

@@ -12,6 +12,12 @@ function files.tmp(ending)
   return path
 end
 
+--- Has files.clear remove a file made under another name.
+function files.keep(path)
+  made[#made + 1] = path
+  return path
+end
+
 function files.clear()
   for _, path in ipairs(made) do os.remove(path) end
 end

@@ -310,7 +310,7 @@ local function read_file(path, o)
   end
   local slope, shift = a.RescaleSlope or 1, a.RescaleIntercept or 0
   if o.scale and (slope ~= 1 or shift ~= 0) then
-    x = x:to(x.dtype == "float64" and "float64" or "float32") * slope + shift
+    x = x:to(x.dtype == "float64" and "float64" or "float32"):mul_(slope):add_(shift)
   end
   return x, a
 end

@@ -8,10 +8,18 @@ local fail = bytes.fail
 
 local text = {}
 
-local function whole_file(path, limit)
+-- The text of a file, where that and `each` bytes for each of what `mark` matches, which its
+-- values take, are no more than `limit`.
+local function whole_file(path, limit, mark, each)
   local size = bytes.size(path)
-  if size > limit then fail(path, "has %.0f bytes, more than max_bytes = %.0f", size, limit) end
-  local s = bytes.read(path, 0, size)
+  local s = size <= limit and bytes.read(path, 0, size) or ""
+  if size * each > limit and s ~= "" then
+    local _, n = s:gsub(mark, "%0")
+    size = size + n * each
+  end
+  if size > limit then
+    fail(path, "takes %.0f bytes, more than max_bytes = %.0f", size, limit)
+  end
   return s:sub(1, 3) == "\239\187\191" and s:sub(4) or s
 end
 
@@ -119,12 +127,14 @@ local function read_columns(path, s, o, names, is_text)
   return columns, math.max(count - (o.header and 1 or 0), 0)
 end
 
---- The rows of a CSV file, each a list of its fields as text; empty lines are none. Options:
+--- The rows of a CSV file, each a list of its fields as text; empty lines are none, so that an
+-- empty file has none. Options:
 -- separator (","), max_bytes.
 function text.rows(path, opts)
   local o = options("io.rows", opts, { separator = ",", max_bytes = 4000000000 })
   local rows = {}
-  each_row(path, whole_file(path, o.max_bytes), o.separator, function(row, n, k)
+  local s = whole_file(path, o.max_bytes, "[\n%" .. o.separator .. "]", 72)
+  each_row(path, s, o.separator, function(row, n, k)
     rows[k] = {}
     for i = 1, n do rows[k][i] = row[i] end
   end)
@@ -134,10 +144,12 @@ end
 --- A table from a CSV file: { names, columns, rows (how many) }; columns[name] is a tensor
 -- where every field is a number (int64, or float64 with NaN for none), else a list of strings.
 -- Quoted fields may hold separators, quotes ("") and line ends. Options: separator (","),
--- header (true; false: the names are 1, 2, ...), max_bytes.
+-- header (true; false: the names are 1, 2, ...), max_bytes. A file without any row is an error.
 function text.csv(path, opts)
   local o = options("io.csv", opts, { separator = ",", header = true, max_bytes = 4000000000 })
-  local s, names, is_text = whole_file(path, o.max_bytes), {}, {}
+  local s = whole_file(path, o.max_bytes, "[\n%" .. o.separator .. "]", 16)
+  if s == "" then fail(path, "is empty: no table of columns") end
+  local names, is_text = {}, {}
   local columns, rows, again
   repeat -- once more when a column of numbers turned out to hold a text, or no number at all
     again = false
@@ -185,7 +197,7 @@ end
 function text.labelled(path, opts)
   local o = options("io.labelled", opts, { separator = "\t", max_bytes = 4000000000 })
   local texts, labels, line = {}, {}, 0
-  for s in whole_file(path, o.max_bytes):gmatch "([^\n]*)\n?" do
+  for s in whole_file(path, o.max_bytes, "\n", 72):gmatch "([^\n]*)\n?" do
     line = line + 1
     s = s:gsub("\r$", "")
     local at, stop = s:find(o.separator, 1, true)

@@ -83,7 +83,7 @@ end
 local function value(source, offset, w)
   local x = source:tensor(offset, w.format, w.shape, false, w.name)
   if w.linear then
-    x = x:to "float64" * w.linear.scale + w.linear.min
+    x = x:to("float64"):mul_(w.linear.scale):add_(w.linear.min)
     if w.dtype ~= "float32" then x = x:round() end
   end
   return x:to(w.dtype)

@@ -70,9 +70,10 @@ end
 -- ---- MSTAR ----------------------------------------------------------------------------------
 
 --- A chip of the MSTAR release: 2 x H x W float32, magnitude and phase; and its Phoenix header,
--- name -> text, such as TargetType and TargetAz.
-function volume.mstar(path)
-  local source = bytes.source(path, LIMIT)
+-- name -> text, such as TargetType and TargetAz. Options: max_bytes.
+function volume.mstar(path, opts)
+  local limit = options("io.mstar", opts, { max_bytes = LIMIT }).max_bytes
+  local source = bytes.source(path, limit)
   local text = source:text(0, 65536)
   local stop = text:find("[EndofPhoenixHeader]", 1, true)
   if text:sub(1, 14) ~= "[PhoenixHeader" or not stop then fail(path, "no Phoenix header") end
@@ -89,7 +90,7 @@ function volume.mstar(path)
     number "PhoenixHeaderLength"
   local native = tonumber(header.native_header_length or "") or 0
   if start + native + 8.0 * h * w == source.size then start = start + native end
-  return source:array(start, "F32", { 2, h, w }, true, LIMIT), header
+  return source:array(start, "F32", { 2, h, w }, true, limit), header
 end
 
 -- ---- which it is ----------------------------------------------------------------------------

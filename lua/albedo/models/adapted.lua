@@ -9,6 +9,7 @@ local al = require "albedo"
 local length = require "albedo.length"
 local nn = require "albedo.nn"
 local options = require "albedo.options"
+local ranges = require "albedo.models.ranges"
 
 local resnet = { "fc", "^net%.layer4%.", { stem = 3 } }
 local vgg = { "classifier", "^net%.features%.", { batch_norm = true, pool = 1 } }
@@ -77,6 +78,9 @@ return function(name, given)
   if not known[name] then
     al.raise(('models.adapted: "%s" is unknown'):format(tostring(name)))
   end
-  return Adapted(name, options("models.adapted", given, { classes = 2, width = 1,
-    adapter = false, shrink = 1, dropout = 0, small = true }))
+  local defaults = { classes = 2, width = 1, adapter = false, shrink = 1, dropout = 0,
+    small = true }
+  local o = options("models.adapted", given, defaults)
+  ranges("models.adapted", o, defaults)
+  return Adapted(name, o)
 end

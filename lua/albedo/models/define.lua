@@ -2,6 +2,7 @@
 
 local al = require "albedo"
 local options = require "albedo.options"
+local ranges = require "albedo.models.ranges"
 
 -- `weights`, a file's path or a state dict, as a state dict; and its metadata.
 local function read(weights)
@@ -18,12 +19,14 @@ end
 --   freeze   a Lua pattern of parameters that shall not train.
 --   padding  where `defaults` has it: "symmetric", torchvision's, or "same_tf", TensorFlow's.
 --            Where a file says that it was trained with TensorFlow's, net.report notes it.
+-- Numbers out of range (width > 0, 0 <= dropout < 1, all others whole, from 1 on) raise.
 -- o.wide(n) is n channels times width, rounded, at least 1.
 return function(name, make, head, defaults, rename)
   local all = { classes = 1000, width = 1 }
   for key, value in pairs(defaults) do all[key] = value end
   return function(opts)
     local o = options(name, opts, all, { "weights", "freeze", "rename" })
+    ranges(name, o, all)
     function o.wide(n) return math.max(1, math.floor(n * o.width + 0.5)) end
     if o.padding and o.padding ~= "symmetric" and o.padding ~= "same_tf" then
       al.raise(("%s: padding is symmetric or same_tf, got %s")

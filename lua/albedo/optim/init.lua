@@ -23,7 +23,7 @@ local ops, has_grad = al.native.ops, al.native.has_grad
 local function as_list(params)
   if al.is_tensor(params) then return { params } end
   if type(params) ~= "table" then
-    error("optim: a module, or a list of tensors, is wanted, got " .. type(params), 3)
+    al.raise("optim: a module, or a list of tensors, is wanted, got " .. type(params))
   end
   return type(params.parameters) == "function" and params:parameters() or params
 end
@@ -38,22 +38,22 @@ local function optimizer(rule)
     local self = setmetatable({ rule = rule, groups = {}, state = {}, member = {} }, Optimizer)
     self.defaults = options(rule.name, opts, rule.options, rule.further)
     params = as_list(params)
-    if #params == 0 then error(rule.name .. ": no parameters given", 2) end
+    if #params == 0 then al.raise(rule.name .. ": no parameters given") end
     if al.is_tensor(params[1]) then params = { { params = params } } end
-    for _, group in ipairs(params) do self:add_group(group, 2) end
+    for _, group in ipairs(params) do self:add_group(group) end
     return self
   end
 end
 
 -- Numbers are finite and not negative; those that must stay below 1 do.
 local below_one = { beta1 = true, beta2 = true, alpha = true, rho = true }
-local function check_options(name, group, level)
+local function check_options(name, group)
   for key, v in pairs(group) do
     local wrong = type(v) == "number" and not (v >= 0 and v < math.huge)
       or key == "lr" and type(v) ~= "number"
     if wrong or below_one[key] and v >= 1 then
-      error(("%s: %s must be a number from 0 on%s, got %s"):format(name, key,
-        below_one[key] and " and below 1" or "", tostring(v)), level + 1)
+      al.raise(("%s: %s must be a number from 0 on%s, got %s"):format(name, key,
+        below_one[key] and " and below 1" or "", tostring(v)))
     end
   end
 end
@@ -62,32 +62,31 @@ end
 local function identity(p) return p:numel() > 0 and p:data_ptr() or p end
 
 --- Adds parameters with options of their own: opt:add_group { params = list, lr = 1e-4 }.
-function Optimizer:add_group(given, level)
-  level = (level or 1) + 1
+function Optimizer:add_group(given)
   local name = self.rule.name
   local params, own = given.params, {}
   if type(params) ~= "table" then
-    error(name .. ": a group is { params = list of tensors, lr = ..., ... }", level)
+    al.raise(name .. ": a group is { params = list of tensors, lr = ..., ... }")
   end
   params = as_list(params)
   for key, value in pairs(given) do
     if key ~= "params" then own[key] = value end
   end
   local group = options(name, own, self.defaults, self.rule.further)
-  check_options(name, group, level)
+  check_options(name, group)
   group.params = {}
   local seen = {}
   for i, p in ipairs(params) do
     if not (al.is_tensor(p) and p.is_leaf) then
-      error(("%s: parameter %d is %s, not a leaf tensor"):format(name, i,
-        al.is_tensor(p) and "the result of an operation" or "a " .. type(p)), level)
+      al.raise(("%s: parameter %d is %s, not a leaf tensor"):format(name, i,
+        al.is_tensor(p) and "the result of an operation" or "a " .. type(p)))
     end
     if p.dtype:sub(1, 5) ~= "float" then
-      error(("%s: parameter %d is %s"):format(name, i, p.dtype), level)
+      al.raise(("%s: parameter %d is %s"):format(name, i, p.dtype))
     end
     local key = identity(p)
     if seen[key] or self.member[key] then
-      error(("%s: parameter %d is given twice"):format(name, i), level)
+      al.raise(("%s: parameter %d is given twice"):format(name, i))
     end
     seen[key] = true
     group.params[i] = al.hold(p)
@@ -178,8 +177,8 @@ end
 function Optimizer:load_state_dict(dict)
   local params = {}
   local function misfit(key)
-    error(("%s: the state dict's '%s' does not fit this optimizer")
-      :format(self.rule.name, key), 3)
+    al.raise(("%s: the state dict's '%s' does not fit this optimizer")
+      :format(self.rule.name, key))
   end
   each(self, function(n, p) params[n] = p end)
   for key, value in pairs(dict) do
@@ -327,7 +326,7 @@ optim.ema = require "albedo.optim.ema"
 -- max].
 function optim.clip_grad_value(params, max)
   if type(max) ~= "number" or not (max >= 0) then
-    error("clip_grad_value: max is a number from 0 on, got " .. tostring(max), 2)
+    al.raise("clip_grad_value: max is a number from 0 on, got " .. tostring(max))
   end
   for _, p in ipairs(as_list(params)) do
     if p.grad then p.grad:detach():clamp_(-max, max) end

@@ -182,10 +182,10 @@ return function(Optimizer, construct)
   -- as often as the search wants. Returns the loss before the step.
   function Lbfgs:step(closure)
     if type(closure) ~= "function" then
-      error("lbfgs: step(closure) wants a function that computes the loss and its gradients, "
-        .. "and returns the loss", 2)
+      al.raise("lbfgs: step(closure) wants a function that computes the loss and its "
+        .. "gradients, and returns the loss")
     end
-    if #self.groups > 1 then error("lbfgs: one group of parameters only", 2) end
+    if #self.groups > 1 then al.raise "lbfgs: one group of parameters only" end
     self.memory = self.memory or {}
     return al.scope(minimize, self.groups[1], self.memory, closure)
   end
@@ -210,7 +210,7 @@ return function(Optimizer, construct)
         memory[name] = value
       elseif name or i then
         if not al.is_tensor(value) or value:numel() ~= n then
-          error(("lbfgs: the state dict's '%s' does not fit this optimizer"):format(key), 2)
+          al.raise(("lbfgs: the state dict's '%s' does not fit this optimizer"):format(key))
         end
         value = al.hold(value:detach():clone())
         if name then memory[name] = value
