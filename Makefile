@@ -72,7 +72,8 @@ ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
 # Which kernels are LEAN; of the plain x86-64 build, which few machines run, all but norm (23 times slower).
 LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
-LEAN_KERNELS := elementwise elementwise_binary match optim pool random recurrent reduce resample resize softmax
+LEAN_avx512 := conv_depthwise
+LEAN_KERNELS := conv_depthwise3 elementwise elementwise_binary match optim pool random recurrent reduce resample resize softmax
 
 # Objects that know no Lua serve both: the LuaJIT module takes the release's.
 K := $(if $(filter luajit,$(VARIANT)),build/release,$(B))
@@ -113,7 +114,7 @@ missing-plugins:
 # The text of each .flags file is what its targets were made with: they are remade when it changes.
 keep = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
 $(B)/compile.flags: FORCE
-	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(FAST) $(LEAN) $(LEAN_generic) $(LEAN_KERNELS) $(CFLAGS) $(LUA_CFLAGS))
+	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(FAST) $(LEAN) $(LEAN_generic) $(LEAN_avx512) $(LEAN_KERNELS) $(CFLAGS) $(LUA_CFLAGS))
 $(B)/link.flags: FORCE
 	$(call keep,$(SO_FLAGS) $(CORE_OBJ) $(LUA_OBJ) $(LIBS) $(LDFLAGS))
 

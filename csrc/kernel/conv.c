@@ -33,10 +33,14 @@ static int AL_S(forward)(const al_conv *cv, const real *x, const real *w, const 
     for (int64_t i = 0; i < cv->n * cv->k * plane; i++) y[i] = b ? b[i / plane % cv->k] : 0;
     return 0;
   }
-  if (depthwise(cv)) return AL_R(al_conv_depthwise_forward)(cv, x, w, b, y);
+#if AL_REAL == 32 && AL_BYTES > 16
+  if (AL_K(al_conv_depthwise3_fits)(cv))
+    return AL_K(al_conv_depthwise3_forward)(cv, x, w, b, y);
+#endif
 #if AL_REAL == 32
   if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_forward)(cv, x, w, b, y);
 #endif
+  if (depthwise(cv)) return AL_R(al_conv_depthwise_forward)(cv, x, w, b, y);
   return AL_R(al_conv_gemm_forward)(cv, x, w, b, y);
 }
 
@@ -46,11 +50,14 @@ static int AL_S(grad_input)(const al_conv *cv, const real *gy, const real *w, re
     if (size) memset(gx, 0, (size_t)size * sizeof *gx);
     return 0;
   }
-  if (depthwise(cv) && al_volume(cv->stride) == 1)
-    return AL_R(al_conv_depthwise_input)(cv, gy, w, gx);
+#if AL_REAL == 32 && AL_BYTES > 16
+  if (AL_K(al_conv_depthwise3_fits)(cv)) return AL_K(al_conv_depthwise3_input)(cv, gy, w, gx);
+#endif
 #if AL_REAL == 32
   if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_input)(cv, gy, w, gx);
 #endif
+  if (depthwise(cv) && al_volume(cv->stride) == 1)
+    return AL_R(al_conv_depthwise_input)(cv, gy, w, gx);
   return AL_R(al_conv_gemm_input)(cv, gy, w, gx);
 }
 
@@ -60,10 +67,13 @@ static int AL_S(grad_weight)(const al_conv *cv, const real *x, const real *gy, r
     if (size) memset(gw, 0, (size_t)size * sizeof *gw);
     return 0;
   }
-  if (depthwise(cv)) return AL_R(al_conv_depthwise_weight)(cv, x, gy, gw);
+#if AL_REAL == 32 && AL_BYTES > 16
+  if (AL_K(al_conv_depthwise3_fits)(cv)) return AL_K(al_conv_depthwise3_weight)(cv, x, gy, gw);
+#endif
 #if AL_REAL == 32
   if (AL_K(al_conv_winograd_fits)(cv)) return AL_K(al_conv_winograd_weight)(cv, x, gy, gw);
 #endif
+  if (depthwise(cv)) return AL_R(al_conv_depthwise_weight)(cv, x, gy, gw);
   return AL_R(al_conv_gemm_weight)(cv, x, gy, gw);
 }
 

@@ -27,6 +27,14 @@ AL_CONV_PARTS(float, _f32)
 AL_CONV_PARTS(double, _f64)
 #undef AL_CONV_PARTS
 
+// conv_depthwise3.c: whether a convolution is a depthwise 3x3 one of its kind; its passes.
+bool AL_K(al_conv_depthwise3_fits)(const al_conv *);
+int AL_K(al_conv_depthwise3_forward)(const al_conv *, const float *x, const float *w,
+                                     const float *b, float *y);
+int AL_K(al_conv_depthwise3_input)(const al_conv *, const float *gy, const float *w, float *gx);
+int AL_K(al_conv_depthwise3_weight)(const al_conv *, const float *x, const float *gy,
+                                    float *gw);
+
 // conv_winograd.c, conv_winograd_weight.c: whether Winograd's algorithm applies and pays; its
 // passes.
 bool AL_K(al_conv_winograd_fits)(const al_conv *);

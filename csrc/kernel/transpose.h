@@ -108,24 +108,21 @@ AL_INLINE void AL_S(zip)(rvec a, rvec b, rvec *lo, rvec *hi) {
 #endif
 }
 
-// a0 a2 a4 ... b0 b2 ...
-AL_INLINE rvec AL_S(evens)(rvec a, rvec b) {
-#if AL_REAL == 64
-#if AL_BYTES == 16
-  return AL_SHUFFLE(a, b, 0, 2);
-#elif AL_BYTES == 32
-  return AL_SHUFFLE(a, b, 0, 2, 4, 6);
+#undef AL_EVENS
+#if AL_BYTES * 8 / AL_REAL == 2
+#define AL_EVENS(o) o, 2 + o
+#elif AL_BYTES * 8 / AL_REAL == 4
+#define AL_EVENS(o) o, 2 + o, 4 + o, 6 + o
+#elif AL_BYTES * 8 / AL_REAL == 8
+#define AL_EVENS(o) o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o
 #else
-  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+#define AL_EVENS(o)                                                                      \
+  o, 2 + o, 4 + o, 6 + o, 8 + o, 10 + o, 12 + o, 14 + o, 16 + o, 18 + o, 20 + o, 22 + o, \
+      24 + o, 26 + o, 28 + o, 30 + o
 #endif
-#elif AL_BYTES == 16
-  return AL_SHUFFLE(a, b, 0, 2, 4, 6);
-#elif AL_BYTES == 32
-  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-#else
-  return AL_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-#endif
-}
+// a0 a2 a4 ... b0 b2 ... and a1 a3 a5 ... b1 b3 ...
+AL_INLINE rvec AL_S(evens)(rvec a, rvec b) { return AL_SHUFFLE(a, b, AL_EVENS(0)); }
+AL_INLINE rvec AL_S(odds)(rvec a, rvec b) { return AL_SHUFFLE(a, b, AL_EVENS(1)); }
 
 // to[c * ld_to + r] = from[r * ld + c] for r < rows, c < cols, any sizes. Writes whole vectors:
 // up to LANES - 1 numbers after each column's rows are overwritten with junk, those of the

@@ -213,7 +213,7 @@ static void test_winograd_error(const al_conv_kernels *kernels, const char *buil
 }
 
 static void test_faults(const al_conv_kernels *kernels, const char *build) {
-  al_conv shapes[] = {square(1, 3, 20, 9, 3, 2, 1, 1), square(1, 4, 4, 9, 3, 1, 1, 4),
+  al_conv shapes[] = {square(1, 3, 20, 9, 3, 2, 1, 1), square(1, 4, 4, 9, 5, 1, 2, 4),
                       square(1, 18, 20, 9, 3, 1, 1, 1), square(1, 260, 256, 4, 3, 1, 1, 1)};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
     const al_conv *cv = &shapes[i];
@@ -274,6 +274,13 @@ int main(int argc, char **argv) {
       square(2, 12, 12, 19, 3, 1, 1, 12),
       square(2, 12, 12, 19, 3, 2, 1, 12),
       square(1, 6, 6, 40, 5, 1, 2, 6),
+      square(2, 5, 5, 31, 3, 1, 1, 5),
+      square(2, 5, 5, 69, 3, 2, 1, 5),
+      square(1, 5, 5, 80, 3, 2, 0, 5),
+      square(1, 5, 5, 36, 3, 2, 2, 5),
+      square(1, 5, 5, 14, 3, 1, 2, 5),
+      square(1, 5, 5, 28, 3, 1, 0, 5),
+      square(1, 2, 2, 150, 3, 2, 1, 2),
       square(1, 8, 16, 24, 1, 2, 0, 1),
       square(1, 8, 4, 10, 2, 2, 0, 1),
       square(1, 8, 4, 10, 4, 2, 1, 1),
