@@ -68,4 +68,48 @@ describe("the README", function()
     assert.is_truthy(out:find("3x32x32 uint8", 1, true), out)
     assert.is_truthy(out:find "%[float32 1x2", out)
   end)
+
+  -- What a line of a shell block calls must be there: targets, scripts, and al's names in `-e`.
+  it("names in its shell blocks what exists, and runs the scripts it shows", function()
+    local makefile, seen = io.open("Makefile"):read "*a", 0
+    for _, body in ipairs(blocks "sh") do
+      for line in body:gmatch "[^\n]+" do
+        local command = line:gsub("%s+#.*$", "")
+        local target = command:match "^make ([%w_-]+)$"
+        local script = command:match "^lua5%.4 ([%w_/]+%.lua)"
+        assert.is_truthy(target or script, "not looked at: " .. line)
+        if target then
+          assert.is_truthy(makefile:find("\n" .. target .. ":", 1, true), line)
+          local out, ok = run("make -n " .. target, "")
+          assert.is_true(ok, out)
+        else
+          local out, ok = run(lua .. " " .. script .. " --help", "")
+          assert.is_true(ok or io.open(script) ~= nil, out)
+        end
+        seen = seen + 1
+      end
+    end
+    assert.is_true(seen >= 5, seen)
+  end)
+
+  it("trains on a folder by its command, which given again goes on", function()
+    local dir = os.tmpname()
+    os.remove(dir)
+    local at = "cd %s && %s %s/examples/17_folder.lua photos" -- albedo.so as spec/run says
+    local here = io.popen("pwd"):read "*l"
+    os.execute(("mkdir -p %s/photos/cat %s/photos/dog"):format(dir, dir))
+    local al = require "albedo"
+    for i = 1, 20 do
+      al.image.save(("%s/photos/cat/%d.png"):format(dir, i), (al.rand(3, 32, 32) * 90):to "uint8")
+      al.image.save(("%s/photos/dog/%d.png"):format(dir, i), (al.rand(3, 32, 32) * 90 + 160):to "uint8")
+    end
+    local command = at:format(dir, lua, here)
+    local out, ok = run(command, "")
+    assert.is_true(ok, out)
+    assert.is_not_nil(io.open(dir .. "/runs/folder/report.html"))
+    out, ok = run(command, "")
+    assert.is_true(ok, out)
+    os.execute("rm -rf '" .. dir .. "'")
+    assert.is_truthy(out:find("trained already", 1, true), out)
+  end)
 end)

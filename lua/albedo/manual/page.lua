@@ -91,7 +91,11 @@ z-index:9}
 @media(max-width:52rem){body{display:block}nav{position:static;height:auto;border-right:0;
 border-bottom:1px solid var(--line)}nav .pages{display:none}
 nav:focus-within .pages{display:block}}
-@media print{nav,.skip{display:none}body{display:block}}
+.index li{overflow-wrap:anywhere;break-inside:avoid}
+@media print{nav,.skip{display:none}body{display:block}h1,h2,h3{break-after:avoid}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}table{display:table}
+td code,th code{white-space:normal;overflow-wrap:anywhere}
+pre,tr,figure,.entry{break-inside:avoid}}
 ]]
 
 -- Names that begin with what is typed come first, then those that hold it, then texts.
