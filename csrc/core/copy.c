@@ -1,6 +1,7 @@
 // Copies: casting between dtypes, broadcasting, and the transposed case by tiles.
 #include "internal.h"
 #include "iter.h"
+#include "stream.h"
 
 #include <string.h>
 
@@ -181,19 +182,49 @@ typedef struct flat {
   char *to;
   const char *from;
   int64_t size;
+  bool stream;
 } flat;
 static void copy_flat(int64_t begin, int64_t end, void *context) {
   const flat *c = context;
-  memcpy(c->to + begin * c->size, c->from + begin * c->size, (size_t)((end - begin) * c->size));
+  begin *= c->size, end *= c->size;
+  if (!c->stream) {
+    memcpy(c->to + begin, c->from + begin, (size_t)(end - begin));
+    return;
+  }
+  al_stream(c->to + begin, c->from + begin, end - begin);
+  al_stream_end();
+}
+/* A large result of one value: a block of it, streamed again and again. */
+static void fill_flat(int64_t begin, int64_t end, void *context) {
+  const flat *c = context;
+  _Alignas(16) char block[4096];
+  begin *= c->size, end *= c->size;
+  for (int64_t i = 0; i < (int64_t)sizeof block; i += c->size)
+    memcpy(block + i, c->from, (size_t)c->size);
+  for (int64_t n; begin < end; begin += n) {
+    n = end - begin < (int64_t)sizeof block ? end - begin : (int64_t)sizeof block;
+    al_stream(c->to + begin, block, n);
+  }
+  al_stream_end();
+}
+
+static bool is_one_value(const al_tensor *t) { /* repeated */
+  for (int d = 0; d < t->ndim; d++)
+    if (t->stride[d] && t->shape[d] > 1) return false;
+  return true;
 }
 
 int al_copy(al_tensor *dst, const al_tensor *src) {
   if (!dst || !src) return -1;
   int64_t size = (int64_t)al_dtype_size((al_dtype)dst->dtype);
-  if (dst->dtype == src->dtype && al_same_shape(dst, src) && al_is_contiguous(dst) &&
-      al_is_contiguous(src)) {
-    int64_t n = al_numel(dst);
-    flat c = {al_data(dst), al_data(src), size};
+  int64_t n = al_numel(dst);
+  bool flat_to = dst->dtype == src->dtype && al_same_shape(dst, src) && al_is_contiguous(dst);
+  flat c = {al_data(dst), al_data(src), size, n * size >= AL_STREAM};
+  if (flat_to && c.stream && is_one_value(src) && dst->storage != src->storage) {
+    al_parallel(n, 1 << 18, fill_flat, &c);
+    return 0;
+  }
+  if (flat_to && al_is_contiguous(src)) {
     if (n && c.to != c.from) al_parallel(n, 1 << 18, copy_flat, &c);
     return 0;
   }

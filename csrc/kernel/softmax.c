@@ -3,7 +3,9 @@
 #include "reduce.h"
 #include "vmath.h"
 
-enum { BLOCK = 128 }; // columns at a time: maxima and sums stay in the first-level cache
+enum {
+  BLOCK = 512
+}; // columns at a time, at most: maxima and sums stay in the first-level cache
 
 #define AL_REAL 32
 #include "softmax.c"
@@ -27,7 +29,7 @@ AL_INLINE void AL_S(row)(int kind, int64_t n, const real *x, real *y) {
   if (kind == AL_SOFTMAX) {
 #pragma omp simd reduction(+ : sum)
     for (int64_t i = 0; i < n; i++) {
-      real e = M(exp)(x[i] - top);
+      real e = M(exp_below)(x[i] - top);
       y[i] = e;
       sum += e;
     }
@@ -60,7 +62,7 @@ AL_INLINE void AL_S(columns)(int kind, int64_t n, int64_t inner, int64_t w, cons
     for (int64_t i = 0; i < n; i++) {
 #pragma omp simd
       for (int64_t c = 0; c < w; c++) {
-        real e = M(exp)(x[i * inner + c] - top[c]);
+        real e = M(exp_below)(x[i * inner + c] - top[c]);
         y[i * inner + c] = e;
         sum[c] += e;
       }
@@ -103,32 +105,40 @@ static void AL_S(forward)(int kind, int64_t n, int64_t inner, int64_t begin, int
     AL_S(columns)(kind, n, inner, al_min(BLOCK, end - c), x + c, y + c);
 }
 
+// The kind is known when this is compiled: log_softmax alone takes powers.
+AL_INLINE void AL_S(back)(int kind, int64_t n, int64_t inner, int64_t w, const real *y,
+                          const real *g, real *gx) {
+  real sum[BLOCK];
+  if (inner == 1) {
+    real s = 0;
+#pragma omp simd reduction(+ : s)
+    for (int64_t i = 0; i < n; i++) s += kind == AL_SOFTMAX ? g[i] * y[i] : g[i];
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++)
+      gx[i] = kind == AL_SOFTMAX ? y[i] * (g[i] - s) : g[i] - M(exp)(y[i]) * s;
+    return;
+  }
+  for (int64_t c = 0; c < w; c++) sum[c] = 0;
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t c = 0; c < w; c++)
+      sum[c] += kind == AL_SOFTMAX ? g[i * inner + c] * y[i * inner + c] : g[i * inner + c];
+  for (int64_t i = 0; i < n; i++) {
+#pragma omp simd
+    for (int64_t c = 0; c < w; c++) {
+      const int64_t k = i * inner + c;
+      gx[k] = kind == AL_SOFTMAX ? y[k] * (g[k] - sum[c]) : g[k] - M(exp)(y[k]) * sum[c];
+    }
+  }
+}
+
 static void AL_S(backward)(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end,
                            const void *py, const void *pg, void *pgx) {
-  for (int64_t first = begin; first < end; first += BLOCK) {
-    const int64_t w = al_min(BLOCK, end - first);
-    const real *y = (const real *)py + first, *g = (const real *)pg + first;
-    real *gx = (real *)pgx + first, sum[BLOCK];
-    if (inner == 1) {
-      real s = 0;
-#pragma omp simd reduction(+ : s)
-      for (int64_t i = 0; i < n; i++) s += kind == AL_SOFTMAX ? g[i] * y[i] : g[i];
-#pragma omp simd
-      for (int64_t i = 0; i < n; i++)
-        gx[i] = kind == AL_SOFTMAX ? y[i] * (g[i] - s) : g[i] - M(exp)(y[i]) * s;
-      return;
-    }
-    for (int64_t c = 0; c < w; c++) sum[c] = 0;
-    for (int64_t i = 0; i < n; i++)
-      for (int64_t c = 0; c < w; c++)
-        sum[c] += kind == AL_SOFTMAX ? g[i * inner + c] * y[i * inner + c] : g[i * inner + c];
-    for (int64_t i = 0; i < n; i++) {
-#pragma omp simd
-      for (int64_t c = 0; c < w; c++) {
-        const int64_t k = i * inner + c;
-        gx[k] = kind == AL_SOFTMAX ? y[k] * (g[k] - sum[c]) : g[k] - M(exp)(y[k]) * sum[c];
-      }
-    }
+  const real *y = py, *g = pg;
+  real *gx = pgx;
+  for (int64_t c = begin; c < end; c += BLOCK) {
+    const int64_t w = al_min(BLOCK, end - c);
+    if (kind == AL_SOFTMAX) AL_S(back)(AL_SOFTMAX, n, inner, w, y + c, g + c, gx + c);
+    else AL_S(back)(AL_LOG_SOFTMAX, n, inner, w, y + c, g + c, gx + c);
   }
 }
 #undef AL_REAL

@@ -57,6 +57,17 @@ AL_INLINE float vm_exp_f32(float x) {
   return ((1.0f + vm_expm1_poly(r)) * vm_pow2(half)) * vm_pow2(n - half);
 }
 
+// e^x for x <= 0 (softmax), 1.05 ulp; 0 below 2^-126. The bits of t are n + 127 after the
+// shift, n = round(x / ln 2): that of 2^n when moved to the exponent, 0 at n = -127.
+AL_INLINE float vm_exp_below_f32(float x) {
+  x = x < -88.0f ? -88.0f : x;
+  float t = x * 1.44269504f + 12583039.0f; // 1.5 * 2^23 + 127
+  float s = vm_float(vm_bits(t) << 23);
+  t -= 12583039.0f;
+  float r = (x - t * 0.693359375f) - t * -2.12194440e-4f;
+  return s * vm_expm1_poly(r) + s;
+}
+
 // e^x - 1 = 2 (s p + (s - 1/2)), s = 2^(n-1); 1.7 ulp
 AL_INLINE float vm_expm1_f32(float x) {
   float v = x > 89.0f ? 89.0f : x;
@@ -227,6 +238,7 @@ AL_LIBM_BOTH(erfc)
     AL_INLINE double vm_sigmoid_f64(double x) {
   return 1.0 / (1.0 + exp(-x));
 }
+AL_INLINE double vm_exp_below_f64(double x) { return exp(x); }
 AL_INLINE float vm_pow_f32(float x, float y) { return powf(x, y); }
 AL_INLINE double vm_pow_f64(double x, double y) { return pow(x, y); }
 AL_INLINE float vm_atan2_f32(float x, float y) { return atan2f(x, y); }

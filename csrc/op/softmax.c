@@ -4,16 +4,17 @@
 
 #include <math.h>
 
-enum { COLUMNS = 256, TASK = 1 << 13 };
+enum { WIDE = 512, NARROW = 128, TALL = 128, TASK = 1 << 13 };
 
 typedef struct job {
   int kind, real;
-  int64_t n, inner, blocks, size;
+  int64_t n, inner, columns, blocks, size;
   const char *x, *g;
   char *y;
 } job;
 
-/* (outer, n, inner) around dim; tasks are rows, or blocks of columns. */
+/* (outer, n, inner) around dim; tasks are rows, or blocks of columns as wide as a second-level
+ * cache holds. */
 static int open(job *j, const al_tensor *x, int64_t dim, int64_t *outer) {
   int d;
   if (al_dim(dim, x->ndim, &d)) return -1;
@@ -22,30 +23,31 @@ static int open(job *j, const al_tensor *x, int64_t dim, int64_t *outer) {
   *outer = x->ndim ? al_product(d, x->shape) : 1;
   j->real = x->dtype == AL_FLOAT64;
   j->size = (int64_t)al_dtype_size((al_dtype)x->dtype);
-  j->blocks = (j->inner + COLUMNS - 1) / COLUMNS;
+  j->columns = j->n <= TALL ? WIDE : NARROW;
+  j->blocks = (j->inner + j->columns - 1) / j->columns;
   return 0;
 }
 
 static int64_t grain(const job *j) {
-  int64_t work = j->n * (j->inner < COLUMNS ? j->inner : COLUMNS);
+  int64_t work = j->n * (j->inner < j->columns ? j->inner : j->columns);
   return 1 + TASK / (work > 0 ? work : 1);
 }
 
 static void forward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   for (int64_t t = begin; t < end; t++) {
-    int64_t o = t / j->blocks, first = t % j->blocks * COLUMNS, last = first + COLUMNS;
+    int64_t o = t / j->blocks, first = t % j->blocks * j->columns, last = first + j->columns;
+    char *y = j->y + o * (j->kind == AL_LOGSUMEXP ? 1 : j->n) * j->inner * j->size;
     AL_SELECT(al_softmax)
         .forward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
-                          j->x + o * j->n * j->inner * j->size,
-                          j->y + o * (j->kind == AL_LOGSUMEXP ? 1 : j->n) * j->inner * j->size);
+                          j->x + o * j->n * j->inner * j->size, y);
   }
 }
 static void backward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   for (int64_t t = begin; t < end; t++) {
-    int64_t at = t / j->blocks * j->n * j->inner * j->size, first = t % j->blocks * COLUMNS,
-            last = first + COLUMNS;
+    int64_t at = t / j->blocks * j->n * j->inner * j->size, first = t % j->blocks * j->columns,
+            last = first + j->columns;
     AL_SELECT(al_softmax)
         .backward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
                            j->x + at, j->g + at, j->y + at);

@@ -219,4 +219,23 @@ describe("softmax", function()
     local second = al.grad(first:sum(), z):totable()
     assert.equal(0, second[1])
   end)
+
+  it("copies and fills too large for the caches, at odd offsets and lengths, are exact", function()
+    local n = 4 * 1024 * 1024 + 7
+    local x = al.zeros(n)
+    x.requires_grad = true
+    x:sum():backward()
+    assert.is_true(x.grad:eq(1):all():item())
+    local a = al.randn(n + 3)
+    local part = a[{ { 2, n + 1 } }]
+    assert.is_true(part:clone():eq(part):all():item())
+  end)
+
+  it("softmax of infinities and of what lies far below the largest", function()
+    assert.same({ 0, 1, 0 }, al.tensor({ -inf, 0, -104 }):softmax(1):totable())
+    local far = al.tensor({ 0, -80 }):softmax(1):totable()[2]
+    assert.near(1, far / math.exp(-80), 1e-6)
+    assert.is_true(al.tensor({ nan, 1 }):softmax(1):isnan():all():item())
+    assert.is_true(al.tensor({ -inf, -inf }):softmax(1):isnan():all():item())
+  end)
 end)
