@@ -1,9 +1,8 @@
 --- al.optim: optimizers over lists of parameters, or groups of them with their own options.
 --
 --   local opt = al.optim.adamw(net:parameters(), { lr = 1e-3, weight_decay = 0.01 })
--- local opt = al.optim.sgd({ { params = net.body:parameters(), lr = 1e-4 }, { params =
--- net.head:parameters() } },
---     { lr = 1e-2, momentum = 0.9 })
+--   local opt = al.optim.sgd({ { params = net.body:parameters(), lr = 1e-4 },
+--     { params = net.head:parameters() } }, { lr = 1e-2, momentum = 0.9 })
 --   opt:zero_grad(); loss:backward(); opt:step()
 --
 -- Gradients add up until zero_grad, so that k small batches make a step of a large one:

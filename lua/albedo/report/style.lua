@@ -101,7 +101,8 @@ local PRINT = [[
 @page { margin: 18mm 16mm; }
 body { max-width: none; padding: 0; font-size: 10pt; }
 h1 { font-size: 18pt; } h2 { font-size: 12.5pt; break-after: avoid; }
-figure, tr, .claim { break-inside: avoid; } .scroll { overflow: visible; }
+figure, tr, .claim, .confusion { break-inside: avoid; }
+h2, h3, caption { break-after: avoid; } .scroll { overflow: visible; }
 table { font-size: 8.5pt; }
 caption, figcaption, .note { font-size: 8.5pt; } th, td { padding-right: .7rem; }
 td.number, th.number { padding-left: .8rem; }
