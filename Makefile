@@ -35,6 +35,9 @@ WARN := -Wall -Wextra -Wshadow -Wconversion $(if $(WERROR),-Werror)
 # half the code.
 FAST := -O3
 LEAN := -O2 $(if $(findstring clang,$(CC)),,-ftree-vectorize -fvect-cost-model=dynamic --param vect-epilogues-nomask=0)
+# SMALL for ops whose loops are all in csrc/kernel: what is left checks arguments and lays out calls.
+SMALL := -Os
+SMALL_OPS := conv einsum fourier linear norm pool recurrent reduce resample resize view
 # the C tests' plain loops; vectorising pool_test.c for aarch64 crashes GCC 12
 CHECK := $(if $(filter asan tsan,$(VARIANT)),-O1,-O2 -fno-tree-vectorize)
 DEBUG := -fno-asynchronous-unwind-tables
@@ -50,6 +53,7 @@ SAN := $(filter -fsanitize=%,$(DEBUG))
 ifneq ($(SAN),)
 FAST := -O1
 LEAN := -O1
+SMALL := -O1
 STRIP :=
 endif
 BLAS_PKG := $(if $(NO_BLAS),,openblas)
@@ -114,12 +118,12 @@ missing-plugins:
 # The text of each .flags file is what its targets were made with: they are remade when it changes.
 keep = @mkdir -p $(@D); printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
 $(B)/compile.flags: FORCE
-	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(FAST) $(LEAN) $(LEAN_generic) $(LEAN_avx512) $(LEAN_KERNELS) $(CFLAGS) $(LUA_CFLAGS))
+	$(call keep,$(CC) $(shell $(CC) -dumpfullversion 2>/dev/null) $(FAST) $(LEAN) $(SMALL) $(SMALL_OPS) $(LEAN_generic) $(LEAN_avx512) $(LEAN_KERNELS) $(CFLAGS) $(LUA_CFLAGS))
 $(B)/link.flags: FORCE
 	$(call keep,$(SO_FLAGS) $(CORE_OBJ) $(LUA_OBJ) $(LIBS) $(LDFLAGS))
 
 $(B)/%.o: csrc/%.c $(B)/compile.flags | deps
-	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(LEAN) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(if $(filter $(SMALL_OPS:%=op/%),$*),$(SMALL),$(LEAN)) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 $(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
 
 define kernel_rule
