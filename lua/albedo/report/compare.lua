@@ -1,48 +1,6 @@
 -- al.compare: runs side by side in one page.
 local al = require "albedo"
-local json = require "albedo.json"
-
--- Folders that match a pattern whose last parts may hold *: "runs/*", "runs/copymove-*".
-local function matching(pattern)
-  local found, lfs = pcall(require, "lfs")
-  if not found then error("al.compare needs the package lua-filesystem", 0) end
-  local paths = { pattern:sub(1, 1) == "/" and "/" or "" }
-  for part in pattern:gmatch "[^/]+" do
-    local next_paths = {}
-    local glob = "^" .. part:gsub("[%^%$%(%)%%%.%[%]%+%-%?]", "%%%0"):gsub("%*", ".*") .. "$"
-    for _, base in ipairs(paths) do
-      if not part:find("*", 1, true) then
-        next_paths[#next_paths + 1] = base .. part
-      elseif base == "" or lfs.attributes(base, "mode") == "directory" then
-        for name in lfs.dir(base == "" and "." or base) do
-          if name:sub(1, 1) ~= "." and name:find(glob) then
-            next_paths[#next_paths + 1] = base .. name
-          end
-        end
-      end
-    end
-    for i, path in ipairs(next_paths) do next_paths[i] = path .. "/" end
-    paths = next_paths
-  end
-  for i, path in ipairs(paths) do paths[i] = path:gsub("/$", "") end
-  table.sort(paths)
-  return paths
-end
-
--- The runs of a pattern, or of a list of folders: { name, path, metrics }.
-local function runs_of(where)
-  local runs = {}
-  for _, path in ipairs(type(where) == "table" and where or matching(where)) do
-    local file = path .. "/metrics.json"
-    if al.io.exists(file) then
-      local ok, metrics = pcall(json.read, file)
-      if ok and type(metrics) == "table" and metrics.scores then
-        runs[#runs + 1] = { name = path:match "([^/]+)$", path = path, metrics = metrics }
-      end
-    end
-  end
-  return runs
-end
+local options = require "albedo.options"
 
 local function sorted_keys(set)
   local keys = {}
@@ -51,43 +9,65 @@ local function sorted_keys(set)
   return keys
 end
 
-local function plain(v)
-  if v == json.null then return nil end
-  return v
+local function plain(v) return require("albedo.report.runs").known(v) end
+
+-- The runs that have figures of al.lab.
+local function of_lab(runs)
+  local list = {}
+  for _, run in ipairs(runs) do list[#list + 1] = run.metrics and run or nil end
+  return list
+end
+
+-- What the runs are, a row each; columns that say nothing of any run are left out.
+local function overview(page, runs)
+  local titles, said = { "run", "of", "steps", "seconds", "ended", "device" }, {}
+  local rows, columns, cells = {}, {}, {}
+  for i, run in ipairs(runs) do
+    local m, seconds, steps = run.metrics, nil, 0
+    for _, t in ipairs(run.trainings) do
+      steps = steps + t.step[#t.step]
+      seconds = t.seconds and (seconds or 0) + t.seconds or seconds
+    end
+    rows[i] = { run = run.name, of = m and plain(m.experiment) or "training",
+      steps = steps > 0 and steps or nil, seconds = m and plain(m.seconds) or seconds,
+      ended = m and (m.complete and "yes" or "no"), device = m and plain(m.device) }
+    for title, v in pairs(rows[i]) do said[title] = said[title] or v end
+    cells[i] = {}
+  end
+  for _, title in ipairs(titles) do
+    if said[title] then
+      columns[#columns + 1] = title
+      for i, row in ipairs(rows) do cells[i][#columns] = row[title] or nil end
+    end
+  end
+  page:heading "Runs"
+  page:table { caption = "What ran, and for how long.", columns = columns, rows = cells }
 end
 
 -- The options in which the runs differ.
 local function options_table(page, runs)
   local values, rows = {}, {}
   for _, run in ipairs(runs) do
-    for key in pairs(run.metrics.options or {}) do values[key] = true end
+    for key in pairs(run.metrics.options) do values[key] = true end
   end
   values.out = nil
   for _, key in ipairs(sorted_keys(values)) do
     local row, differs = { key }, false
     for i, run in ipairs(runs) do
-      local v = plain((run.metrics.options or {})[key])
+      local v = plain(run.metrics.options[key])
       row[i + 1] = v == nil and "" or tostring(v)
       differs = differs or row[i + 1] ~= row[2]
     end
     if differs then rows[#rows + 1] = row end
   end
-  for title, of in pairs { experiment = "experiment", device = "device" } do
-    local row, differs = { title }, false
-    for i, run in ipairs(runs) do
-      row[i + 1] = tostring(plain(run.metrics[of]) or "")
-      differs = differs or row[i + 1] ~= row[2]
-    end
-    if differs then table.insert(rows, 1, row) end
+  if #runs < 2 then return end
+  page:heading "What differs"
+  if #rows == 0 then
+    page:text "All options are the same in all runs."
+    return
   end
-  local time = { "seconds" }
-  for i, run in ipairs(runs) do
-    time[i + 1] = ("%.0f"):format(plain(run.metrics.seconds) or 0)
-  end
-  rows[#rows + 1] = time
   local columns = { "" }
   for i, run in ipairs(runs) do columns[i + 1] = run.name end
-  page:heading "What differs"
   page:table { caption = "Options that are not the same in all runs.", columns = columns,
     rows = rows }
 end
@@ -163,7 +143,7 @@ end
 local function claims_table(page, runs)
   local order, of, seen = {}, {}, {}
   for i, run in ipairs(runs) do
-    for _, claim in ipairs(run.metrics.claims or {}) do
+    for _, claim in ipairs(run.metrics.claims) do
       if not seen[claim.id] then
         seen[claim.id] = true
         order[#order + 1] = claim
@@ -189,61 +169,156 @@ local function claims_table(page, runs)
   page:table { caption = "What was measured, and the verdict.", columns = columns, rows = rows }
 end
 
--- Losses by step from the runs' NAME.jsonl, smoothed over a hundredth of the steps.
-local function training(page, runs)
-  local lfs, by_name = require "lfs", {}
+-- ---- trainings ------------------------------------------------------------------------------
+
+-- Smaller is better of figures named so, larger of others.
+local function falls(name)
+  for _, word in ipairs { "loss", "err", "mae", "mse", "perplexity", "distance" } do
+    if name:lower():find(word, 1, true) then return true end
+  end
+  return false
+end
+
+local function best(figure, values)
+  local v = values[1]
+  for _, w in ipairs(values) do v = falls(figure) and math.min(v, w) or math.max(v, w) end
+  return v
+end
+
+-- The means of s over n stretches of its steps.
+local function smoothed(s, n)
+  local wide, x, y = math.max(1, math.floor(#s.loss / n)), {}, {}
+  for at = 1, #s.loss - wide + 1, wide do
+    local sum = 0
+    for k = at, at + wide - 1 do sum = sum + s.loss[k] end
+    x[#x + 1], y[#y + 1] = s.step[at + wide - 1], sum / wide
+  end
+  return x, y
+end
+
+-- The figures at the end of each training, and the best of its validation.
+local function trainings_table(page, runs)
+  local figures, rows, rate = {}, {}, false
   for _, run in ipairs(runs) do
-    for file in lfs.dir(run.path) do
-      local name = file:match "^(.*)%.jsonl$"
-      if name then
-        local s = { name = run.name, x = {}, y = {} }
-        for line in io.lines(run.path .. "/" .. file) do
-          local ok, figures = pcall(json.decode, line)
-          if ok and type(figures) == "table" and type(figures.loss) == "number" then
-            s.x[#s.x + 1], s.y[#s.y + 1] = figures.step, figures.loss
-          end
-        end
-        local wide, x, y = math.max(1, math.floor(#s.y / 100)), {}, {}
-        for at = 1, #s.y - wide + 1, wide do
-          local sum = 0
-          for k = at, at + wide - 1 do sum = sum + s.y[k] end
-          x[#x + 1], y[#y + 1] = s.x[at + wide - 1], sum / wide
-        end
-        by_name[name] = by_name[name] or {}
-        if #y > 1 and #by_name[name] < 8 then
-          table.insert(by_name[name], { name = s.name, x = x, y = y })
-        end
+    for _, t in ipairs(run.trainings) do
+      rate = rate or t.lr ~= nil
+      for name in pairs(t.val) do figures[name] = true end
+    end
+  end
+  local names = sorted_keys(figures)
+  local columns = { "run", "training", "steps", "loss at the end" }
+  if rate then columns[5] = "largest rate" end
+  local first = #columns
+  for k, name in ipairs(names) do
+    columns[first + 2 * k - 1] = "val " .. name .. ", last"
+    columns[first + 2 * k] = "val " .. name .. (falls(name) and ", lowest" or ", highest")
+  end
+  for _, run in ipairs(runs) do
+    for _, t in ipairs(run.trainings) do
+      local _, y = smoothed(t, 50)
+      local row = { run.name, t.name, t.step[#t.step], y[#y], t.lr }
+      for k, name in ipairs(names) do
+        local v = t.val[name] and t.val[name].value
+        row[first + 2 * k - 1], row[first + 2 * k] = v and v[#v], v and best(name, v)
+      end
+      rows[#rows + 1] = row
+    end
+  end
+  page:table { columns = columns, rows = rows, caption = "Loss: mean over the last fiftieth of "
+    .. "the steps; val: of the validation." }
+end
+
+-- One figure of many curves: { name, x, y } each.
+local function curves(page, series, y, of)
+  table.sort(series, function(a, b) return a.name < b.name end)
+  local caption = of
+  if #series > 16 then
+    caption = ("%s The first 16 of %d."):format(of, #series)
+    for k = #series, 17, -1 do series[k] = nil end
+  end
+  page:figure("lines", { series = series, x = "step", y = y, keys = true,
+    size = { 760, 300 }, alt = of .. " A curve a run.", caption = caption })
+end
+
+-- Losses and validation by step: the trainings of one name in one figure, those of a name of
+-- their own in another together.
+local function training(page, runs)
+  local by_name, count = {}, {}
+  for _, run in ipairs(runs) do
+    for _, t in ipairs(run.trainings) do count[t.name] = (count[t.name] or 0) + 1 end
+  end
+  for _, run in ipairs(runs) do
+    for _, t in ipairs(run.trainings) do
+      local alone = count[t.name] == 1 and not run.metrics
+      local group = alone and "" or t.name
+      by_name[group] = by_name[group] or { losses = {}, val = {} }
+      local to, name = by_name[group], run.name
+      if alone and #run.trainings > 1 then name = name .. ", " .. t.name end
+      local x, y = smoothed(t, 100)
+      table.insert(to.losses, { name = name, x = x, y = y })
+      for figure, v in pairs(t.val) do
+        to.val[figure] = to.val[figure] or {}
+        table.insert(to.val[figure], { name = name, x = v.step, y = v.value, points = true })
       end
     end
   end
-  local names = sorted_keys(by_name)
-  if #names > 0 then page:heading "Training" end
-  for k, name in ipairs(names) do
-    if k <= 12 and #by_name[name] > 0 then
-      page:figure("lines", { series = by_name[name], x = "step", y = "loss", keys = true,
-        size = { 760, 300 }, alt = "Training loss of " .. name .. " by step, a curve a run",
-        caption = "Training loss of " .. name .. "." })
+  if next(by_name) == nil then return end
+  page:heading "Training"
+  trainings_table(page, runs)
+  for k, group in ipairs(sorted_keys(by_name)) do
+    local of = group == "" and "" or " of " .. group
+    if k > 12 then return end
+    curves(page, by_name[group].losses, "loss", ("Training loss%s."):format(of))
+    for _, figure in ipairs(sorted_keys(by_name[group].val)) do
+      curves(page, by_name[group].val[figure], figure, ("Validation%s: %s."):format(of, figure))
     end
   end
 end
 
---- Runs side by side in one page: options that differ, scores with intervals, claims, losses.
--- where: a pattern of run folders such as "runs/*", or a list of folders; those without
--- metrics.json are passed over. Options: out (the page; by default compare.html beside the
+local function check(where)
+  local ok = type(where) == "string" and where ~= "" or type(where) == "table" and #where > 0
+  for _, path in ipairs(ok and type(where) == "table" and where or {}) do
+    ok = ok and type(path) == "string"
+  end
+  if not ok then
+    al.native.raise('al.compare: the runs are a pattern, such as "runs/*", or a list of '
+      .. "folders; got " .. (type(where) == "table" and "a table of something else" or where == "" and '""'
+      or type(where)))
+  end
+  if not pcall(require, "lfs") then
+    al.native.raise "al.compare: lua-filesystem is missing (apt-get install lua-filesystem)"
+  end
+end
+
+--- Runs side by side in one page: options that differ, scores with intervals, claims, losses
+-- and validation. where: a pattern of run folders such as "runs/*", or a list of folders. A
+-- run's folder holds metrics.json (al.lab's) or NAME.jsonl (of al.fit with save), or both; a
+-- NAME.jsonl may be named itself. A file that cannot be read is named in the page and on
+-- standard error, and left out. Options: out (the page; by default compare.html beside the
 -- first run). Returns the page's path, and says it on standard error.
 --   lua5.4 -l albedo -e 'albedo.compare("runs/*")'
 return { compare = function(where, opts)
-  local o = require "albedo.options"("al.compare", opts, {}, { "out" })
-  local runs = runs_of(where)
+  local o = options("al.compare", opts, {}, { "out" })
+  check(where)
+  local runs, faults = require("albedo.report.runs").of(where)
+  for _, text in ipairs(faults) do io.stderr:write("al.compare: ", text, "\n") end
   if #runs == 0 then
-    error(("al.compare: no run with a metrics.json in %s")
-      :format(type(where) == "table" and table.concat(where, ", ") or tostring(where)), 2)
+    al.native.raise(("al.compare: no run in %s: a run's folder holds metrics.json (al.lab) or "
+      .. "NAME.jsonl (al.fit with save)%s")
+      :format(type(where) == "table" and table.concat(where, ", ") or where,
+      #faults > 0 and "; " .. table.concat(faults, "; ") or ""))
   end
-  local page = al.report.new { title = ("%d runs, side by side"):format(#runs),
-    lead = type(where) == "string" and where or nil }
-  options_table(page, runs)
-  scores_table(page, runs)
-  claims_table(page, runs)
+  local page = al.report.new { lead = type(where) == "string" and where or nil,
+    title = #runs == 1 and "One run: " .. runs[1].name
+      or ("%d runs, side by side"):format(#runs) }
+  for _, text in ipairs(faults) do page:note("Left out: " .. text) end
+  overview(page, runs)
+  local lab = of_lab(runs)
+  if #lab > 0 then
+    options_table(page, lab)
+    scores_table(page, lab)
+    claims_table(page, lab)
+  end
   training(page, runs)
   local path = o.out or (runs[1].path:match "^(.*)/[^/]+$" or ".") .. "/compare.html"
   page:write(path)

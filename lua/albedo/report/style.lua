@@ -50,13 +50,14 @@ main > figure > figcaption::before { counter-increment: figure;
   content: "Figure " counter(figure) ". "; color: var(--ink); font-weight: 600; }
 th, td { padding: .4rem 1.1rem .4rem 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
-thead > tr > * { font-weight: 600; border-bottom: 1.5px solid var(--ink); white-space: nowrap;
+thead > tr > * { font-weight: 600; border-bottom: 1.5px solid var(--ink);
   vertical-align: bottom; }
 thead > tr:first-child > * { border-top: 1.5px solid var(--ink); }
 tbody tr:last-child > * { border-bottom: 1.5px solid var(--ink); }
 tbody th { font-weight: 500; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums;
   white-space: nowrap; padding: .4rem 0 .4rem 1.4rem; }
+thead th.number { white-space: normal; }
 td.number + td:not(.number), th.number + th:not(.number) { padding-left: 1.6rem; }
 .word { white-space: nowrap; }
 .between { color: var(--soft); font-size: .86em; padding-left: .35em; }
