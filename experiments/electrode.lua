@@ -118,8 +118,11 @@ local function cycling(detect, seed)
       to[2][k] = structure.surface(labels:eq(4))
     end
   end
-  return metrics.spearman(found[1], truth[1]), metrics.spearman(found[2], truth[2]), found[1],
-    truth[1]
+  local function rank(k) -- NaN where what was found never changes
+    local ok, r = pcall(metrics.spearman, found[k], truth[k])
+    return ok and r or 0 / 0
+  end
+  return rank(1), rank(2), found[1], truth[1]
 end
 
 local series, last = nil, nil

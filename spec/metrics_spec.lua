@@ -236,6 +236,109 @@ describe("metrics of pairs and sets", function()
   end)
 end)
 
+describe("labels of a metric", function()
+  -- What a call raises, at the line of the call.
+  local function raises(wanted, fn)
+    local ok, message = pcall(fn)
+    assert.is_false(ok, wanted)
+    assert.is_truthy(message:find("metrics_spec%.lua:%d+: "), message)
+    assert.is_truthy(message:find(wanted, 1, true), message)
+  end
+  local scores, truth = { 0.1, 0.9, 0.4, 0.8 }, { 0, 1, 0, 1 }
+
+  it("are 1 and 2; 0 and 1 raise, saying what to do", function()
+    for _, name in ipairs { "auc", "roc", "precision_recall", "average_precision", "binary",
+      "best_threshold", "calibration", "f1" } do
+      local given = name == "f1" and { 0, 1, 1, 1 } or scores
+      raises(name .. ": labels are 0 and 1 here; classes count from 1, and 2 is the positive "
+        .. "one: give options.positive = 1, or labels + 1",
+        function() return metrics[name](given, truth) end)
+      assert.same(metrics[name](name == "f1" and { 1, 2, 2, 2 } or scores, { 1, 2, 1, 2 }),
+        metrics[name](given, truth, { positive = 1 }))
+    end
+    assert.equal(1, metrics.auc(scores, al.tensor(truth), { positive = 1 }))
+    raises('labels are "cat" and "dog" here', function()
+      return metrics.auc(scores, { "cat", "dog", "cat", "dog" })
+    end)
+    assert.equal(1, metrics.auc(scores, { "cat", "dog", "cat", "dog" }, { positive = "dog" }))
+    raises("auc: all 4 samples are negative; both classes are needed", function()
+      return metrics.auc(scores, { 0, 0, 0, 0 })
+    end)
+    raises("confusion: sample 1 has label 0; labels are integers from 1: labels + 1",
+      function() return metrics.confusion(truth, truth) end)
+  end)
+
+  it("given for scores are told apart", function()
+    raises("auc: labels[1] is 0.1, no class: scores come first, then labels", function()
+      return metrics.auc(truth, scores)
+    end)
+    raises("f1: predicted[1] is 0.1, no class", function() return metrics.f1(scores, truth) end)
+    raises("auc: scores[2] is a string, not a number", function()
+      return metrics.auc({ 1, "a" }, { 1, 2 })
+    end)
+  end)
+
+  it("of three classes are judged one against the rest, when asked", function()
+    local three = { 1, 3, 2, 3 }
+    raises("roc: there are 3 classes, 1, 2 and 3: options.positive = 3 judges one",
+      function() return metrics.roc(scores, three) end)
+    raises('average = "macro" or "micro"', function() return metrics.f1(three, three) end)
+    assert.equal(metrics.auc(scores, { 1, 2, 1, 2 }),
+      metrics.auc(scores, three, { positive = 3 }))
+    assert.equal(1, metrics.f1(three, three, { positive = 2 }).f1)
+  end)
+
+  it("that are ids do not become a table of their square", function()
+    raises("confusion: sample 1 has label 1000000000: a table of as many classes?",
+      function() return metrics.confusion({ 1, 1e9 }, { 1e9, 2 }) end)
+    assert.equal(5000, metrics.confusion({ 1 }, { 1 }, 5000).classes)
+    raises("confusion: classes is a whole number from 1 to 32768, got 1000000",
+      function() return metrics.confusion({ 1 }, { 1 }, 1e6) end)
+  end)
+
+  it("every mistake is told at the caller's line, and by name", function()
+    local m, x = metrics, al.randn(4, 2)
+    local nan = 0 / 0
+    for wanted, fn in pairs {
+      ["calibration: bins is a whole number from 1"] = function()
+        return m.calibration(scores, { 1, 2, 1, 2 }, { bins = 0 }) end,
+      ["calibration: labels[2] is a whole number from 1 to 2, got 3"] = function()
+        return m.calibration(al.rand(2, 2), { 1, 3 }) end,
+      ["bootstrap: level is a number from"] = function()
+        return m.bootstrap(function() return 1 end, 3, { level = 2 }) end,
+      ["bootstrap: rounds is a whole number from 1"] = function()
+        return m.bootstrap(function() return 1 end, 3, { rounds = 0 }) end,
+      ["bootstrap: the statistic gives a table"] = function()
+        return m.bootstrap(function() return {} end, 3) end,
+      ["bootstrap: the number of samples"] = function()
+        return m.bootstrap(function() return 1 end, 0) end,
+      ["quantile: q is a number from 0 to 1, got 2"] = function() return m.quantile({ 1 }, 2) end,
+      ["mmd: permutations is a whole number from 0 on, got -1"] = function()
+        return m.mmd(x, x, { permutations = -1 }) end,
+      ["mmd: bandwidth is a number from"] = function() return m.mmd(x, x, { bandwidth = 0 }) end,
+      ["mmd: a holds NaN"] = function() return m.mmd(x * nan, x) end,
+      ["interval: the metric gives a table, not a number: function(p, a) return metrics.f1"] =
+        function() return m.interval(m.f1, { 1, 2 }, { 1, 2 }) end,
+      ["interval: 1 groups, 2 samples"] = function()
+        return m.interval(m.accuracy, { 1, 2 }, { 1, 2 }, { groups = { 1 } }) end,
+      ["paired_bootstrap: the metric gives a table"] = function()
+        return m.paired_bootstrap(m.f1, { 1, 2 }, { 1, 2 }, { 1, 2 }) end,
+      ["paired: level is a number"] = function() return m.paired({ 1, 2 }, { 2, 4 }, 95) end,
+      ["average_precision: scores[1] is NaN"] = function()
+        return m.average_precision({ nan, 1 }, { 1, 2 }) end,
+      ["f1: predicted[1] is NaN"] = function() return m.f1({ nan, 1 }, { 1, 2 }) end,
+      ["f1: no actual sample is positive"] = function() return m.f1({ 1, 2 }, { 1, 1 }) end,
+      ["calibration: probabilities[1] is NaN"] = function()
+        return m.calibration({ nan, 1 }, { 1, 2 }) end,
+      ["t_test: a[1] is a string, not a number"] = function()
+        return m.t_test({ "a", "b" }, { 1, 2 }) end,
+      ["wilcoxon: no pair differs"] = function() return m.wilcoxon({ 1, 2 }, { 1, 2 }) end,
+      ["dice: both masks are empty"] = function() return m.dice(x:eq(9), x:eq(9)) end,
+      ["dice: predicted is a nil, no tensor"] = function() return m.dice() end,
+    } do raises(wanted, fn) end
+  end)
+end)
+
 describe("progress", function()
   local function sink()
     local out = { text = "" }
@@ -268,7 +371,7 @@ describe("spearman", function()
     assert.near(1, al.metrics.spearman({ 1, 5, 9 }, { 2, 3, 100 }), 1e-12)
     assert.near(-1, al.metrics.spearman({ 1, 5, 9 }, { 4, 3, 1 }), 1e-12)
     assert.near(0.9486832980505138, al.metrics.spearman({ 1, 2, 2, 3 }, { 1, 2, 3, 4 }), 1e-12) -- SciPy
-    local flat = al.metrics.spearman({ 1, 1, 1 }, { 1, 2, 3 })
-    assert.is_true(flat ~= flat)
+    assert.error_matches(function() al.metrics.spearman({ 1, 1, 1 }, { 1, 2, 3 }) end,
+      "spearman: all values of a are equal")
   end)
 end)

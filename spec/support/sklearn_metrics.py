@@ -60,6 +60,10 @@ for i in range(24):
     if i == 8:
         y[:] = 0
         y[1] = 1  # a single positive
+    if i == 11:
+        s = np.floor(s * 5) / 5 * (1 - y)  # every positive at 0, all else tied at the bins' edges
+    if i == 14:
+        s = rng.integers(0, 16, n) / 15  # nothing but edges of bins
     fpr, tpr, _ = M.roc_curve(y, s, drop_intermediate=False)
     precision, recall, _ = M.precision_recall_curve(y, s)
     guess = s >= 0.5
@@ -91,6 +95,8 @@ for n, m, d, scale in [(40, 30, 5, 1), (8, 9, 20, 1), (30, 30, 3, 10), (25, 40, 
     x, y = rng.normal(size=(n, d)), rng.normal(size=(m, d)) * scale + 0.3
     if n == 6:
         x[:, 1] = y[:, 1] = 2.0  # a feature that never changes
+    if n == 25:
+        y[:n] = x  # most samples are in both sets
     value, h = mmd(x, y)
     features.append(dict(x=x, y=y, frechet=frechet(x, y), mmd2=value, h=h))
 

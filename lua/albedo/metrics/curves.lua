@@ -6,15 +6,15 @@ local options = require "albedo.options"
 local curves = {}
 
 -- Counts when the highest 1, 2, ... scores are called positive, once a distinct score:
--- { tp, fp, threshold } lists, and the positives in all.
-local function counts(what, scores, labels, class)
-  scores, labels = lists.pair(what, "scores", scores, "labels", labels)
-  local positives = lists.count_positives(what, labels, class)
+-- { tp, fp, threshold } lists, and the positives and negatives in all.
+local function counts(what, given, labels, opts)
+  local o = options(what, opts, {}, { "positive" })
+  local scores, truths, positives = lists.scored(what, given, labels, o.positive)
   local order, tp, fp = lists.ascending(scores), 0, 0
   local out = { tp = {}, fp = {}, threshold = {} }
   for rank = #order, 1, -1 do
     local i = order[rank]
-    if lists.positive(labels[i], class) then tp = tp + 1 else fp = fp + 1 end
+    if truths[i] then tp = tp + 1 else fp = fp + 1 end
     local below = order[rank - 1]
     if not below or scores[below] < scores[i] then
       table.insert(out.tp, tp)
@@ -22,15 +22,14 @@ local function counts(what, scores, labels, class)
       table.insert(out.threshold, scores[i])
     end
   end
-  return out, positives, #labels - positives
+  return out, positives, #truths - positives
 end
 
 --- The ROC curve, from (0, 0) to (1, 1), tied scores one point: { fpr, tpr, threshold, auc };
 -- al.plot.roc takes it as a curve. threshold[k]: scores from it on are positive (the first is
--- infinite). Options: positive = 2.
+-- infinite). Labels and the option `positive` as auc's.
 function curves.roc(scores, labels, opts)
-  local o = options("roc", opts, { positive = 2 })
-  local c, np, nn = counts("roc", scores, labels, o.positive)
+  local c, np, nn = counts("roc", scores, labels, opts)
   local out = { fpr = { 0 }, tpr = { 0 }, threshold = { math.huge }, auc = 0 }
   for k = 1, #c.tp do
     local fpr, tpr = c.fp[k] / nn, c.tp[k] / np
@@ -40,12 +39,8 @@ function curves.roc(scores, labels, opts)
   return out
 end
 
---- Precision against recall, from recall 0 on (precision 1 there), tied scores one point:
--- { precision, recall, threshold, ap }; ap is the average precision, the sum of precision times
--- the rise of recall, nothing interpolated. Options: positive = 2.
-function curves.precision_recall(scores, labels, opts)
-  local o = options("precision_recall", opts, { positive = 2 })
-  local c, np = counts("precision_recall", scores, labels, o.positive)
+local function precision_recall(what, scores, labels, opts)
+  local c, np = counts(what, scores, labels, opts)
   local out = { precision = { 1 }, recall = { 0 }, threshold = { math.huge }, ap = 0 }
   for k = 1, #c.tp do
     local precision, recall = c.tp[k] / (c.tp[k] + c.fp[k]), c.tp[k] / np
@@ -56,46 +51,52 @@ function curves.precision_recall(scores, labels, opts)
   return out
 end
 
+--- Precision against recall, from recall 0 on (precision 1 there), tied scores one point:
+-- { precision, recall, threshold, ap }; ap is the average precision, the sum of precision times
+-- the rise of recall, nothing interpolated. Labels and the option `positive` as auc's.
+function curves.precision_recall(scores, labels, opts)
+  return precision_recall("precision_recall", scores, labels, opts)
+end
+
 --- Average precision: precision_recall's ap.
 function curves.average_precision(scores, labels, opts)
-  local o = options("average_precision", opts, { positive = 2 })
-  lists.count_positives("average_precision", lists.list("average_precision", "labels", labels),
-    o.positive)
-  return curves.precision_recall(scores, labels, o).ap
+  return precision_recall("average_precision", scores, labels, opts).ap
 end
 
 -- Confidence and correctness of each sample: of P(positive) the positive class' own; of N x C
 -- probabilities the largest one's.
 local function confidences(probabilities, labels, class)
+  local what = "calibration"
   if not (al.is_tensor(probabilities) and probabilities.ndim == 2) then
-    local p, y = lists.pair("calibration", "probabilities", probabilities, "labels", labels)
-    local right = {}
-    for i = 1, #y do right[i] = lists.positive(y[i], class) end
-    return p, right
+    local p, y = lists.pair(what, "probabilities", probabilities, "labels", labels, "number")
+    return p, (lists.truths(what, class, "labels", y))
   end
   local top, at = probabilities:max(2)
-  local p, guess = lists.pair("calibration", "probabilities", top, "labels", at)
-  local y, right = lists.list("calibration", "labels", labels), {}
-  if #y ~= #p then
-    error(("calibration: %d probabilities, %d labels"):format(#p, #y), 3)
+  local p, guess = lists.pair(what, "probabilities", top, "labels", at)
+  local y, right = lists.list(what, "labels", labels, "number"), {}
+  if #y ~= #p then lists.raise(what, "%d probabilities, %d labels", #p, #y) end
+  for i = 1, #y do
+    lists.between(what, ("labels[%d]"):format(i), y[i], 1, probabilities.shape[2], true)
+    right[i] = guess[i] == y[i]
   end
-  for i = 1, #y do right[i] = guess[i] == y[i] end
   return p, right
 end
 
 --- Whether probabilities mean what they say: { ece, mce, brier, bins }. probabilities: of the
--- class `positive` (2), a list; or N x C, of which the largest counts. In `bins` (15) bins of
+-- positive class, a list (labels and the option `positive` as auc's); or N x C, of which the
+-- largest counts. In `bins` (15) bins of
 -- equal width, (lower, upper], 0 in the first: ece is the mean of |accuracy - confidence|
 -- weighted by the bins' counts (Guo et al. 2017), mce the largest; bins[k] = { confidence,
 -- accuracy, n }. brier: the mean of (probability - outcome) squared.
 function curves.calibration(probabilities, labels, opts)
-  local o = options("calibration", opts, { bins = 15, positive = 2 })
+  local o = options("calibration", opts, { bins = 15 }, { "positive" })
+  lists.between("calibration", "bins", o.bins, 1, 1e6, true)
   local p, right = confidences(probabilities, labels, o.positive)
   local out = { ece = 0, mce = 0, brier = 0, bins = {} }
   for k = 1, o.bins do out.bins[k] = { confidence = 0, accuracy = 0, n = 0 } end
   for i, v in ipairs(p) do
     if v < 0 or v > 1 then
-      error(("calibration: probabilities[%d] is %g"):format(i, v), 2)
+      lists.raise("calibration", "probabilities[%d] is %g, not of 0 to 1", i, v)
     end
     local bin, hit = out.bins[math.max(1, math.ceil(v * o.bins))], right[i] and 1 or 0
     bin.n, bin.confidence, bin.accuracy = bin.n + 1, bin.confidence + v, bin.accuracy + hit

@@ -1,25 +1,28 @@
 -- How far two sets of feature vectors (N x D and M x D) are apart.
 local al = require "albedo"
+local lists = require "albedo.metrics.lists"
 local options = require "albedo.options"
+local raise = lists.raise
 
 local features = {}
 
 local function matrices(what, a, b)
   local out = {}
-  for name, v in pairs { a = a, b = b } do
+  for k, name in ipairs { "a", "b" } do
+    local v = ({ a, b })[k]
     if not al.is_tensor(v) or v.ndim ~= 2 then
-      error(("%s: %s is a matrix of features, a sample a row"):format(what, name), 3)
+      raise(what, "%s is a matrix of features, a sample a row", name)
     end
-    if v.shape[1] < 2 then error(("%s: %s has fewer than 2 samples"):format(what, name), 3) end
-    out[name] = v:detach():to "float64"
-    if not out[name]:isfinite():all():item() then
-      error(("%s: %s holds NaN or infinities"):format(what, name), 3)
+    if v.shape[1] < 2 then raise(what, "%s has fewer than 2 samples", name) end
+    out[k] = v:detach():to "float64"
+    if not out[k]:isfinite():all():item() then
+      raise(what, "%s holds NaN or infinities", name)
     end
   end
   if a.shape[2] ~= b.shape[2] then
-    error(("%s: %d features and %d"):format(what, a.shape[2], b.shape[2]), 3)
+    raise(what, "%d features and %d", a.shape[2], b.shape[2])
   end
-  return out.a, out.b
+  return out[1], out[2]
 end
 
 --- Frechet distance between Gaussians fitted to two sets of features (Heusel et al. 2017),
@@ -60,6 +63,10 @@ end
 -- median distance of all samples), permutations = 1000 (0: no p), seed = 1.
 function features.mmd(a, b, opts)
   local o = options("mmd", opts, { permutations = 1000, seed = 1 }, { "bandwidth" })
+  lists.between("mmd", "permutations", o.permutations, 0, math.huge, true)
+  if o.bandwidth ~= nil then
+    lists.between("mmd", "bandwidth", o.bandwidth, 1e-300, 1e300)
+  end
   local x, y = matrices("mmd", a, b)
   return al.scope(function()
     local n, m = x.shape[1], y.shape[1]
@@ -68,7 +75,7 @@ function features.mmd(a, b, opts)
     d2 = (d2:unsqueeze(2) + d2:unsqueeze(1) - all:matmul(all:t()) * 2):clamp(0)
     local h = o.bandwidth or median_distance(d2:sqrt())
     if not (h > 0) then
-      error("mmd: half of the samples are equal: the median distance is 0, give a bandwidth", 0)
+      raise("mmd", "half of the samples are equal: the median distance is 0, give a bandwidth")
     end
     local k = (d2 / (-2 * h * h)):exp()
     k = k - al.diag(al.diag(k))

@@ -1,5 +1,6 @@
 -- Two methods on the same samples, seeds or folds: is the difference more than chance?
 local lists = require "albedo.metrics.lists"
+local raise = lists.raise
 
 local tests = {}
 
@@ -47,8 +48,8 @@ end
 
 -- a - b; an error for fewer than two pairs.
 local function differences(what, a, b)
-  a, b = lists.pair(what, "a", a, "b", b)
-  if #a < 2 then error(what .. ": at least two pairs are needed", 3) end
+  a, b = lists.pair(what, "a", a, "b", b, "number", "number")
+  if #a < 2 then raise(what, "at least two pairs are needed") end
   local out = {}
   for i = 1, #a do out[i] = a[i] - b[i] end
   return out
@@ -61,14 +62,14 @@ function tests.mcnemar(a, b, actual)
   a, b = lists.pair("mcnemar", "a", a, "b", b)
   if actual then
     actual = lists.list("mcnemar", "actual", actual)
-    if #actual ~= #a then error(("mcnemar: %d a, %d actual"):format(#a, #actual), 2) end
+    if #actual ~= #a then raise("mcnemar", "%d a, %d actual", #a, #actual) end
   end
   local a_only, b_only = 0, 0
   for i = 1, #a do
     local one, other = a[i], b[i]
     if actual then one, other = one == actual[i], other == actual[i] end
     if type(one) ~= "boolean" then
-      error("mcnemar: a and b are lists of booleans, or give actual labels", 2)
+      raise("mcnemar", "a and b are lists of booleans, or give actual labels")
     end
     if one and not other then a_only = a_only + 1 end
     if other and not one then b_only = b_only + 1 end
@@ -89,7 +90,7 @@ function tests.t_test(a, b)
   for i = 1, n do sum = sum + d[i] end
   local mean = sum / n
   for i = 1, n do square = square + (d[i] - mean) ^ 2 end
-  if square == 0 then error("t_test: all differences are equal, they have no spread", 2) end
+  if square == 0 then raise("t_test", "all differences are equal, they have no spread") end
   local t = mean / math.sqrt(square / (n - 1) / n)
   local _, p = student_half(math.abs(t), n - 1, 4000)
   return { t = t, df = n - 1, mean = mean, p = p }
@@ -104,7 +105,7 @@ function tests.wilcoxon(a, b)
     if v ~= 0 then d[#d + 1] = v end
   end
   local n = #d
-  if n == 0 then error("wilcoxon: no pair differs", 2) end
+  if n == 0 then raise("wilcoxon", "no pair differs") end
   local size = {}
   for i = 1, n do size[i] = math.abs(d[i]) end
   local rank, ties = lists.ranks(size)

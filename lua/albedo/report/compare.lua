@@ -281,9 +281,8 @@ local function check(where)
     ok = ok and type(path) == "string"
   end
   if not ok then
-    al.native.raise('al.compare: the runs are a pattern, such as "runs/*", or a list of '
-      .. "folders; got " .. (type(where) == "table" and "a table of something else" or where == "" and '""'
-      or type(where)))
+    al.native.raise(('al.compare: the runs are a pattern, such as "runs/*", or a list of '
+      .. "folders; got %s"):format(where == "" and '""' or type(where)))
   end
   if not pcall(require, "lfs") then
     al.native.raise "al.compare: lua-filesystem is missing (apt-get install lua-filesystem)"
