@@ -61,7 +61,7 @@ local function passes(path, figures)
   local light, some = brightness(path, "")
   local dark, other = brightness(path, DARK)
   assert.is_true(light > 0.7 and dark < 0.4, ("brightness %g, dark %g"):format(light, dark))
-  assert.is_true(some > 0.02 and other > 0.02)
+  assert.is_true(some > 0.02 and other > 0.02, ("spread %g, dark %g"):format(some, other))
 end
 
 local stderr = io.stderr
@@ -100,7 +100,38 @@ describe("a report in a browser", function()
     passes(path, 27)
   end)
 
-  it("shows an experiment's own page, and runs side by side", function()
+  it("shows what is at the edge: alone, nothing, long, many", function()
+    local path = scratch .. "/edges.html"
+    dofile("spec/support/report_edges.lua"):write(path)
+    passes(path, 20)
+  end)
+
+  it("prints every column of a wide table", function()
+    if not shell "command -v pdftotext >/dev/null 2>&1" then return pending "no pdftotext here" end
+    local page, path = al.report.new { title = "Wide" }, scratch .. "/wide.html"
+    local counts, columns, row = {}, {}, {}
+    for i = 1, 30 do
+      counts[i] = {}
+      for k = 1, 30 do counts[i][k] = 1000 + i end
+    end
+    for i = 1, 16 do columns[i], row[i] = "column" .. i, { mean = i / 7, low = 0.123, high = 5.678 } end
+    page:confusion { counts = counts }
+    page:table { columns = columns, rows = { row } }
+    page:code(("word "):rep(60) .. "final")
+    page:write(path)
+    chromium(path, "--no-pdf-header-footer --print-to-pdf=" .. scratch .. "/wide.pdf")
+    -- what lies outside the paper is not in its text
+    local pipe = io.popen(("pdftotext -layout '%s/wide.pdf' -"):format(scratch))
+    local text = pipe:read "*a"
+    pipe:close()
+    for i = 1, 30 do
+      local _, n = text:gsub("%f[%d]" .. 1000 + i .. "%f[%D]", "")
+      assert.equal(30, n)
+    end
+    assert.is_truthy(text:find "column16" and text:find "final" and text:find("2.286", 1, true))
+  end)
+
+  it("shows an experiment's own page, runs side by side, the page of claims", function()
     for k = 1, 2 do
       local run = al.lab.start("toy", { title = "A toy", about = "Two arms.", seeds = 2, rate = k },
         { "--out", scratch .. "/runs/toy-" .. k, "--seed", tostring(k) })
@@ -130,5 +161,8 @@ describe("a report in a browser", function()
     local html = files.read(scratch .. "/runs/compare.html")
     assert.is_truthy(html:find("toy-1", 1, true) and html:find("does not hold", 1, true))
     passes(scratch .. "/runs/compare.html", 13)
+    al.lab.claims(scratch .. "/CLAIMS.html",
+      { scratch .. "/runs/toy-1", scratch .. "/runs/toy-2", scratch .. "/none" })
+    passes(scratch .. "/CLAIMS.html", 0)
   end)
 end)

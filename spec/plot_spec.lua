@@ -97,7 +97,144 @@ describe("al.plot", function()
   end)
 end)
 
+describe("a drawn figure", function()
+  local function svg(kind, o)
+    o.alt = "x"
+    return report.figures[kind](o)
+  end
+  local function count(text, pattern)
+    local _, n = text:gsub(pattern, "")
+    return n
+  end
+  local nan, inf = 0 / 0, math.huge
+  local long = ("name"):rep(60)
+
+  it("draws points on their own, says what it leaves out, and where there is nothing", function()
+    assert.equal(1, count(svg("lines", { series = { { y = { 1 } } } }), "<circle"))
+    local some = svg("lines", { series = { { y = { 1, nan, 3, inf, 2 } } } })
+    assert.equal(3, count(some, "<circle"))
+    assert.is_truthy(some:find("Left out: 1 value too large.", 1, true))
+    local log = svg("lines", { log_y = true, series = { { y = { 0, 10, -1, 100, 1000 } } } })
+    assert.equal(1, count(log, "<circle"))
+    assert.is_truthy(log:find("Left out: 2 values not above 0.", 1, true))
+    for _, o in ipairs { { series = {} }, { series = { { y = { nan, inf } } } },
+      { series = { { y = { 0, -1 } } }, log_y = true } } do
+      assert.is_truthy(svg("lines", o):find(">no data<", 1, true))
+    end
+    assert.is_truthy(svg("bars", { labels = {}, series = { { values = {} } } }):find(">no data<", 1, true))
+    assert.is_nil(svg("lines", { series = { { y = { 1, 2 } } } }):find("no data", 1, true))
+    local y = {} -- every second value of 3000 is missing: gaps stay where curves are thinned
+    for i = 1, 3000 do y[i] = i % 2 == 0 and i or nan end
+    assert.is_true(count(svg("lines", { series = { { y = y } } }), "M%d") > 600)
+  end)
+
+  it("holds long names and many of them", function()
+    local text = svg("lines", { title = long, x = long, y = long, series = { { name = long, y = { 1, 2 } },
+      { name = "b", y = { 2, 3 } } } })
+    assert.equal(4, count(text, "\226\128\166<title>" .. long)) -- shortened, whole when pointed at
+    local bars = svg("bars", { labels = { long, "b" }, series = { { values = { 1, 2 } } } })
+    local tall = tonumber(bars:match 'class="bar f1" x="[%d.]+" y="[%d.]+" width="[%d.]+" height="([%d.]+)"')
+    assert.is_true(tall > 50)
+    local heat = svg("heatmap", { values = { { 1, 2 } }, columns = { long, "b" }, rows = { long } })
+    assert.is_true(tonumber(heat:match 'height="(%d+)"') < 400)
+    local labels, values = {}, {}
+    for i = 1, 60 do labels[i], values[i] = "class number " .. i, i end
+    assert.equal(60, count(svg("bars", { labels = labels, series = { { values = values } } }), "rotate%(%-90"))
+  end)
+
+  it("tells more than eight series apart, and gives ticks their room", function()
+    local series, seen = {}, {}
+    for i = 1, 20 do series[i] = { name = "s" .. i, y = { i, i + 1 } } end
+    for look in svg("lines", { series = series }):gmatch '<path (class="curve[^>]-) d="M[%d.]+ [%d.]+L' do
+      assert.is_nil(seen[look], look)
+      seen[look] = true
+    end
+    assert.is_truthy(next(seen))
+    local tiny = svg("lines", { series = { { y = { 1e-300, 1.8e-300 } } } })
+    local x = tonumber(tiny:match '<text x="([%d.]+)" y="[%d.]+" text%-anchor="end">1%.8e')
+    assert.is_true(x > 55) -- eight characters of 13 px end there
+    assert.is_nil(svg("lines", { series = { { y = { 1e308, -1e308 } } } }):find "nan")
+    local near = svg("lines", { series = { { y = { 1234567, 1234568 } } } })
+    local ticks = {}
+    for t in near:gmatch '"end">([^<]+)<' do
+      assert.is_nil(ticks[t], t)
+      ticks[t] = true
+    end
+  end)
+
+  it("has no bar without 0 to stand on", function()
+    local o = { labels = { "a", "b" }, y_range = { 0.4, 1 }, series = { { values = { 0.9, 0.22 } } } }
+    local text = svg("bars", o) -- 0.22 is below the range asked for: it is shown all the same
+    assert.equal(2, count(text, "<circle"))
+    assert.is_nil(text:find('<rect class="bar', 1, true))
+    o.y_range = { 0, 1 }
+    assert.equal(2, count(svg("bars", o), '<rect class="bar'))
+  end)
+end)
+
 describe("al.report", function()
+  -- What a call raises, at the line of the call.
+  local function raises(wanted, fn)
+    local ok, message = pcall(fn)
+    assert.is_false(ok, wanted)
+    assert.is_truthy(message:find("plot_spec%.lua:%d+: "), message)
+    assert.is_truthy(message:find(wanted, 1, true), message)
+  end
+
+  it("refuses what is no spec, at the caller's line", function()
+    local x, p = al.rand(3, 8, 8), report.new()
+    for wanted, call in pairs {
+      ['figure "grid" needs images'] = { "figure", "grid", { alt = "a" } },
+      ["figure \"grid\": unknown option 'pictures'"] = { "figure", "grid", { alt = "a", pictures = { x } } },
+      ['figure "overlay" needs masks'] = { "figure", "overlay", { alt = "a", image = x } },
+      ["masks[1] has no mask"] = { "figure", "overlay", { alt = "a", image = x, masks = { { name = "m" } } } },
+      ["an overlay's image is a string"] = { "figure", "overlay", { alt = "a", image = "x", masks = {} } },
+      ["a volume is a tensor"] = { "figure", "volume", { alt = "a", volume = x[1] } },
+      ["no figure is called pie: bars, confusion"] = { "figure", "pie", {} },
+      ['figure "lines" needs a spec'] = { "figure", "lines" },
+      ['figure "lines" needs series'] = { "figure", "lines", { alt = "a" } },
+      ['figure "lines": series is a list'] = { "figure", "lines", { alt = "a", series = { y = { 1 } } } },
+      ["series[1] has no y"] = { "figure", "lines", { alt = "a", series = { { values = { 1 } } } } },
+      ["columns have 2 and 1 entries"] = { "figure", "lines", { alt = "a", series = { { y = { 1, 2 }, x = { 1 } } } } },
+      ["a figure needs an alt text"] = { "figure", "lines", { series = {} } },
+      ["series[1] has no values"] = { "figure", "bars", { alt = "a", labels = { "b" }, series = { { y = { 1 } } } } },
+      ["curves[1] has no fpr and tpr"] = { "figure", "roc", { alt = "a", curves = { { y = { 1 } } } } },
+      ["values are a matrix"] = { "figure", "heatmap", { alt = "a", values = {} } },
+      ["rows have 2 and 1 entries"] = { "figure", "heatmap", { alt = "a", values = { { 1, 2 }, { 3 } } } },
+      ["1 rows, 2 names"] = { "figure", "heatmap", { alt = "a", values = { { 1, 2 } }, rows = { "a", "b" } } },
+      ["1 classes are named, 2 counted"] = { "confusion", { counts = { { 1, 2 }, { 3, 4 } }, classes = { "a" } } },
+      ["row 1 of 2 has 1 counts"] = { "figure", "confusion", { counts = { { 1 }, { 3, 4 } } } },
+      ["a grid of 1 pictures and 2 titles"] = { "figure", "grid", { alt = "a", images = { x }, titles = { "a", "b" } } },
+      ["a table needs columns"] = { "table", { rows = {} } },
+      ["no picture: none.png: No such file"] = { "picture", { alt = "a", path = "none.png" } },
+      ["Makefile is no picture"] = { "picture", { alt = "a", path = "Makefile" } },
+      ["data is no picture"] = { "picture", { alt = "a", data = al.image.encode(x, "png"):sub(1, 60) } },
+      ["a picture needs a path"] = { "picture", { alt = "a" } },
+      ["unknown option 'size'"] = { "picture", { alt = "a", size = 3 } },
+      ["a picture needs an alt text"] = { "picture", { path = "none.png" } },
+    } do
+      raises(wanted, function() return p[call[1]](p, call[2], call[3]) end)
+    end
+    raises("unknown option 'titel'", function() return report.new { titel = "x" } end)
+    assert.same({}, p.parts)
+  end)
+
+  it("makes large pictures smaller, and says so", function()
+    local large = al.image.encode((al.rand(3, 30, 4000) * 255):to "uint8", "png")
+    local html = report.new():picture { data = large, alt = "a", caption = "Wide." }:html()
+    assert.is_truthy(html:find("Shown with 2000 x 15 of its 4000 x 30 pixels.", 1, true))
+    assert.is_true(#html < #large)
+    local small = al.image.encode(al.rand(3, 30, 40), "jpeg")
+    html = report.new():picture { data = small, alt = "a" }:html()
+    assert.is_truthy(html:find("image/jpeg;base64," .. report.base64(small), 1, true)) -- to the byte
+    assert.is_nil(html:find("Shown with", 1, true))
+    assert.is_nil(html:find("<figcaption>", 1, true)) -- no number without a caption
+    local pgm = report.new():picture { data = "P5 2 2 255\nabcd", alt = "a" }:html()
+    assert.is_truthy(pgm:find("image/png;base64,iVBOR", 1, true)) -- what no browser shows
+    html = report.new():figure("grid", { images = { al.rand(1, 20, 3000) }, alt = "a" }):html()
+    assert.is_truthy(html:find('width="2000" height="13"', 1, true))
+  end)
+
   local picture = al.image.encode(al.zeros({ 3, 4, 4 }, { dtype = "uint8" }), "png")
   local function page()
     return report.new { title = "A <title> & more",

@@ -10,7 +10,9 @@
 --   r:claims(list)
 --   r:write "report.html"
 
+local al = require "albedo"
 local json = require "albedo.json"
+local options = require "albedo.options"
 
 local Report = {}
 Report.__index = Report
@@ -18,7 +20,7 @@ local report = {}
 
 local drawn = require "albedo.report.figure"
 local style = require "albedo.report.style"
-local escape = drawn.escape
+local escape, raise = drawn.escape, require("albedo.report.draw").raise
 
 -- ---- base64 ---------------------------------------------------------------------------------
 local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -121,9 +123,19 @@ local function cell_html(v, fractions)
   return escape(show(v))
 end
 
+-- A table of many columns is printed in smaller letters: their number tells how small.
+local function wide(n, class)
+  if n <= 8 then return class and (' class="%s"'):format(class) or "" end
+  return (' class="%swide" style="--n:%d"'):format(class and class .. " " or "", n)
+end
+
 --- t: caption, columns (titles), rows (lists of numbers, texts, or summaries { mean, low, high
 -- }). Texts in the first column head their rows.
 function Report:table(t)
+  t = options("report:table", t, {}, { "caption", "columns", "rows" })
+  if type(t.columns) ~= "table" or type(t.rows) ~= "table" then
+    raise "a table needs columns (a list of titles) and rows (a list of lists)"
+  end
   local out, right, fractions = {}, {}, {}
   for k = 1, #t.columns do
     right[k] = #t.rows > 0
@@ -153,18 +165,50 @@ function Report:table(t)
     end
     body[i] = "<tr>" .. table.concat(line) .. "</tr>"
   end
-  return self:add('<div class="scroll"><table>%s<thead><tr>%s</tr></thead><tbody>\n%s\n'
-    .. '</tbody></table></div>',
+  return self:add('<div class="scroll"><table%s>%s<thead><tr>%s</tr></thead><tbody>\n%s\n'
+    .. '</tbody></table></div>', wide(#t.columns),
     t.caption and "<caption>" .. escape(t.caption) .. "</caption>" or "", table.concat(out),
       table.concat(body, "\n"))
 end
 
-local function caption_of(o)
+local function caption_of(o, note)
   local text = o.caption and escape(o.caption) or ""
+  if note then text = ('%s <span class="credit">%s</span>'):format(text, escape(note)) end
   if o.credit then
     text = ('%s <span class="credit">Pictures: %s</span>'):format(text, escape(o.credit))
   end
-  return "<figcaption>" .. text .. "</figcaption>"
+  return text ~= "" and "<figcaption>" .. text .. "</figcaption>" or ""
+end
+
+-- What a figure's spec holds: first what it must.
+local FIELDS = {
+  lines = { 1, "series", "title", "x", "y", "log_y", "x_range", "y_range", "size", "keys" },
+  roc = { 1, "curves", "title", "x", "y", "x_range", "y_range", "size", "keys" },
+  bars = { 2, "labels", "series", "title", "x", "y", "y_range", "size" },
+  heatmap = { 1, "values", "rows", "columns", "range", "digits", "title", "x", "y" },
+  confusion = { 1, "counts", "classes" },
+  grid = { 1, "images", "titles", "columns", "pixels" },
+  overlay = { 2, "image", "masks", "alpha", "pixels" },
+  volume = { 1, "volume", "masks", "axis", "count", "slices", "window", "names", "columns",
+    "pixels", "alpha" },
+}
+local LISTS = { series = true, curves = true, labels = true, images = true, masks = true }
+
+-- The spec of a figure, checked.
+local function spec_of(kind, o)
+  local what, names = ('figure "%s"'):format(kind), { "alt", "caption", "credit" }
+  for k = 2, #FIELDS[kind] do names[#names + 1] = FIELDS[kind][k] end
+  if type(o) ~= "table" then raise("%s needs a spec, got %s", what, type(o)) end
+  o = options(what, o, {}, names)
+  for k = 2, 1 + FIELDS[kind][1] do
+    local name = FIELDS[kind][k]
+    local v = o[name]
+    if v == nil then raise("%s needs %s", what, name) end
+    if LISTS[name] and not al.is_tensor(v) and (type(v) ~= "table" or #v == 0 and next(v)) then
+      raise("%s: %s is a list", what, name)
+    end
+  end
+  return o
 end
 
 --- A drawn figure. kind: "lines", "bars", "roc", "heatmap" (see al.report.figures), "grid",
@@ -172,57 +216,78 @@ end
 -- reader is told; required), caption, credit (author and licence of pictures). "confusion": see
 -- below.
 function Report:figure(kind, o)
+  if not FIELDS[kind] then
+    local names = {}
+    for name in pairs(FIELDS) do names[#names + 1] = name end
+    table.sort(names)
+    raise("no figure is called %s: %s", tostring(kind), table.concat(names, ", "))
+  end
+  o = spec_of(kind, o)
   if kind == "confusion" then return self:confusion(o) end
   local make = rawget(drawn, kind) or rawget(require "albedo.report.pictures", kind)
-  if not make or kind == "escape" then
-    error(("report: no figure is called %s"):format(tostring(kind)), 2)
-  end
+  local html = make(o)
   if o.credit then self.credits[#self.credits + 1] = o.credit end
-  self.parts[#self.parts + 1] = ("<figure>%s%s</figure>"):format(make(o), caption_of(o))
+  self.parts[#self.parts + 1] = ("<figure>%s%s</figure>"):format(html, caption_of(o))
   return self
 end
 
 --- A table of counts, actual classes down, predicted ones across, tinted by their share of the
--- row. o: counts (an al.metrics.confusion, or rows), classes (names), caption.
+-- row. o: counts (an al.metrics.confusion, or rows), classes (names, as many), caption.
 function Report:confusion(o)
+  o = spec_of("confusion", o)
   local counts = o.counts.counts or o.counts
   local names, head, body = o.classes or {}, {}, {}
+  if o.classes and #names ~= #counts then
+    raise("confusion: %d classes are named, %d counted", #names, #counts)
+  end
   for i, row in ipairs(counts) do
-    local sum, line = 0, {}
+    if type(row) ~= "table" or #row ~= #counts then
+      raise("confusion: row %d of %d has %s counts", i, #counts,
+        type(row) == "table" and #row or "no")
+    end
+    local sum, line, name = 0, {}, escape(names[i] or i)
+    if #name > 20 then name = ('<span title="%s">%s</span>'):format(name, name) end -- cut off
     for _, n in ipairs(row) do sum = sum + n end
-    head[i] = ('<th scope="col">%s</th>'):format(escape(names[i] or i))
+    head[i] = ('<th scope="col">%s</th>'):format(name)
     for k, n in ipairs(row) do
       local share = sum > 0 and n / sum or 0
       line[k] = ('<td style="%s">%s<small>%.0f %%</small></td>'):format(drawn.cell_style(share),
         escape(number(n)), share * 100)
     end
-    body[i] = ('<tr><th scope="row">%s</th>%s</tr>'):format(escape(names[i] or i),
-      table.concat(line))
+    body[i] = ('<tr><th scope="row">%s</th>%s</tr>'):format(name, table.concat(line))
   end
-  return self:add('<div class="scroll"><table class="confusion"><caption>%s</caption><thead>'
+  return self:add('<div class="scroll"><table%s><caption>%s</caption><thead>'
     .. '<tr><td style="background:none"></td><th scope="colgroup" colspan="%d">predicted</th>'
     .. '</tr><tr><th scope="col">actual</th>%s</tr></thead><tbody>\n%s\n</tbody></table></div>',
+    wide(#counts, "confusion"),
     escape(o.caption or "Confusion: counts, and their share of the actual class."), #counts,
     table.concat(head), table.concat(body, "\n"))
 end
 
---- p: path of a PNG or JPEG (or its bytes as data), alt (what a blind reader is told;
--- required), caption, credit (author and licence, shown below), pixels = true to enlarge
--- without smoothing.
+--- p: path of a PNG or JPEG (or of another picture that al.image reads, or its bytes as data),
+-- alt (what a blind reader is told; required), caption, credit (author and licence, shown
+-- below), pixels = true to enlarge without smoothing. One wider than the page shows on a fine
+-- screen (2000 pixels) is made smaller, and the caption says so.
 function Report:picture(p)
+  p = options("report:picture", p, {}, { "path", "data", "alt", "caption", "credit", "pixels" })
+  if not p.alt or p.alt == "" then raise "a picture needs an alt text" end
   local data = p.data
   if not data then
+    if type(p.path) ~= "string" then raise "a picture needs a path, or its bytes as data" end
     local file, message = io.open(p.path, "rb")
-    if not file then return self:note("A picture is missing: " .. tostring(message)) end
-    data = file:read "*a"
-    file:close()
+    data = file and file:read "*a"
+    if file then file:close() end
+    if not data then raise("no picture: %s", message or p.path .. " cannot be read") end
   end
-  if not p.alt or p.alt == "" then error("report: a picture needs an alt text", 2) end
-  local kind = data:sub(1, 3) == "\255\216\255" and "jpeg" or "png"
+  local ok, bytes, kind, note = pcall(require("albedo.report.pictures").inlined, data)
+  if not ok then
+    raise("%s is no picture: %s", p.path or "data", tostring(bytes):gsub("^.-: ", "", 1))
+  end
   if p.credit then self.credits[#self.credits + 1] = p.credit end
   self.parts[#self.parts + 1] = table.concat {
     '<figure><img', p.pixels and ' class="pixels"' or "", ' alt="', escape(p.alt),
-    '" src="data:image/', kind, ";base64,", base64(data), '">', caption_of(p), "</figure>",
+    '" src="data:image/', kind, ";base64,", base64(bytes), '">', caption_of(p, note),
+    "</figure>",
   }
   return self
 end
@@ -279,9 +344,8 @@ end
 
 --- A new page. o: title, lead (a sentence below it), footer.
 function report.new(o)
-  local page = {
-    title = o.title or "Report", lead = o.lead, footer = o.footer, parts = {}, credits = {},
-  }
+  local page = options("report.new", o, { title = "Report" }, { "lead", "footer" })
+  page.parts, page.credits = {}, {}
   return setmetatable(page, Report)
 end
 

@@ -2,7 +2,8 @@
 -- HTML that stands in a <figure>, above its caption.
 
 local al = require "albedo"
-local escape = require("albedo.report.figure").escape
+local draw = require "albedo.report.draw"
+local escape, raise = draw.escape, draw.raise
 
 local pictures = {}
 
@@ -11,10 +12,45 @@ local COLORS = {
   { 230, 57, 70 }, { 46, 196, 132 }, { 255, 183, 3 }, { 64, 145, 245 }, { 200, 92, 214 },
 }
 
+-- A page is 912 pixels wide at most, twice as many on a fine screen.
+local WIDEST = 2000
+
+-- x (C x H x W), no larger than a page can show.
+local function scaled(x)
+  local h, w = x:size(-2), x:size(-1)
+  local share = math.min(1, WIDEST / w, math.sqrt(4 * WIDEST * WIDEST / (h * w)))
+  if share == 1 then return x end
+  return al.image.resize(x, { math.max(1, math.floor(h * share + 0.5)),
+    math.max(1, math.floor(w * share + 0.5)) })
+end
+
+--- The bytes of a picture's file as a page holds them, "png" or "jpeg", and what is to be said
+-- of them: that they are fewer. What no browser shows becomes PNG; no picture raises.
+function pictures.inlined(data)
+  return al.scope(function()
+    local kind = data:sub(1, 3) == "\255\216\255" and "jpeg"
+      or data:sub(1, 8) == "\137PNG\r\n\26\n" and "png"
+    local x = al.image.decode(data)
+    local y = scaled(x)
+    if kind and rawequal(x, y) then return data, kind end
+    local bytes = al.image.encode(y, kind or "png")
+    if #bytes > 3e6 and y:size(-3) % 2 == 1 then -- without alpha
+      bytes, kind = al.image.encode(y, "jpeg"), "jpeg"
+    end
+    local note = ("Shown with %d x %d of its %d x %d pixels."):format(y:size(-1), y:size(-2),
+      x:size(-1), x:size(-2))
+    return bytes, kind or "png", not rawequal(x, y) and note or nil
+  end)
+end
+
 -- An <img> of a tensor; small pictures keep their pixels.
 local function img(x, alt, pixels)
-  if not alt or alt == "" then error("report: a picture needs an alt text", 0) end
-  if x.ndim == 2 then x = x:unsqueeze(1) end
+  if not alt or alt == "" then raise "a picture needs an alt text" end
+  if not al.is_tensor(x) or x.ndim < 2 or x.ndim > 3 then
+    raise("a picture is a tensor, H x W or C x H x W; got %s", al.is_tensor(x)
+      and table.concat(x.shape, " x ") or type(x))
+  end
+  x = scaled(x.ndim == 2 and x:unsqueeze(1) or x)
   local small = pixels or pixels == nil and math.max(x:size(-1), x:size(-2)) < 160
   local data = al.image.encode(al.image.to_bytes(x:detach()), "png")
   return ('<img%s alt="%s" width="%d" height="%d" src="data:image/png;base64,%s">'):format(
@@ -41,15 +77,18 @@ local function pictures_of(v)
   else
     for i, x in ipairs(v) do list[i] = x end
   end
-  if #list == 0 then error("report: a grid of no pictures", 0) end
+  if #list == 0 then raise "a grid of no pictures" end
   return list
 end
 
 --- Pictures side by side. o: images (a list of pictures, or N x C x H x W), alt (of the whole;
 -- with its title each picture is named), titles (a list), columns, pixels.
 function pictures.grid(o)
-  local out = {}
-  for i, x in ipairs(pictures_of(o.images)) do
+  local out, images = {}, pictures_of(o.images)
+  if o.titles and #o.titles ~= #images then
+    raise("a grid of %d pictures and %d titles", #images, #o.titles)
+  end
+  for i, x in ipairs(images) do
     local title = o.titles and o.titles[i]
     local alt = ("%s: %s"):format(o.alt or "", title or i)
     out[i] = tile(img(x, o.alt and alt, o.pixels), title)
@@ -70,6 +109,7 @@ local function marked(x, masks, alpha)
   local y = al.image.to_rgb(al.image.to_float(x:detach()))
   for i, m in ipairs(masks) do
     local mask = m.mask
+    if not al.is_tensor(mask) then raise("masks[%d] has no mask, a tensor", i) end
     if mask.dtype == "int64" or mask.dtype == "uint8" then mask = mask:ne(0) end
     y = al.image.overlay(y, mask, { color = share(color_of(m, i)), alpha = alpha })
   end
@@ -92,6 +132,7 @@ end
 -- alpha (0.55), pixels.
 function pictures.overlay(o)
   local names = {}
+  if not al.is_tensor(o.image) then raise("an overlay's image is a %s", type(o.image)) end
   for i, m in ipairs(o.masks) do names[i] = m.name or "mask " .. i end
   local alt = o.alt and o.alt .. ", with " .. table.concat(names, ", ") .. " marked"
   return tiles({
@@ -106,8 +147,8 @@ end
 -- masks (as overlay's, of the volume's shape), names (of the axes: z, y, x), columns, pixels.
 function pictures.volume(o)
   local v = o.volume
-  if v.ndim == 4 then v = v:squeeze(1) end
-  if v.ndim ~= 3 then error("report: a volume is D x H x W", 0) end
+  if al.is_tensor(v) and v.ndim == 4 then v = v:squeeze(1) end
+  if not al.is_tensor(v) or v.ndim ~= 3 then raise "a volume is a tensor, D x H x W" end
   local axis, count = o.axis or 1, o.count or 8
   local n = v.shape[axis]
   local at = o.slices

@@ -28,6 +28,8 @@ for k = 1, 8 do
   FIGURE = FIGURE .. ("svg .c%d { stroke: var(--s%d); } svg .f%d { fill: var(--s%d); }\n")
     :format(k, k, k, k)
 end
+FIGURE = FIGURE .. "svg .p1 { fill-opacity: .4; stroke-width: 1.5; }\n"
+  .. "svg .p2 { fill-opacity: 0; stroke-width: 1.5; }\n"
 local FIGURE_DARK = "svg .cell { fill: var(--d); } svg text.on { fill: var(--dt); }"
 
 local PAGE = [[
@@ -39,6 +41,7 @@ h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -.015em; margin: 0 0 .4r
 h2 { font-size: 1.3rem; line-height: 1.3; margin: 2.8rem 0 .8rem; padding-top: 1.1rem;
   border-top: 1px solid var(--line); }
 p { max-width: 46rem; margin: .7rem 0; }
+h1, h2, p, figcaption, caption, .keys { overflow-wrap: anywhere; }
 .lead { color: var(--soft); font-size: 1.1rem; margin: 0 0 1.5rem; }
 .note, figcaption, caption, footer { color: var(--soft); font-size: .875rem; line-height: 1.5; }
 .scroll { overflow-x: auto; margin: 1.2rem 0; }
@@ -83,9 +86,11 @@ table.confusion { border-spacing: 2px; border-collapse: separate; }
 table.confusion * { border: 0 !important; }
 table.confusion td { background: var(--l); color: var(--lt); text-align: center;
   min-width: 4.2rem; padding: .45rem .6rem; font-variant-numeric: tabular-nums; }
-table.confusion td small { display: block; font-size: .75rem; color: inherit; }
+table.confusion td small { display: block; font-size: .8em; color: inherit; }
 table.confusion th { color: var(--soft); font-weight: 500; padding: .35rem .7rem;
   white-space: nowrap; }
+table.confusion th span { display: inline-block; max-inline-size: 11em; overflow: hidden;
+  text-overflow: ellipsis; vertical-align: bottom; }
 table.confusion tbody th { text-align: right; vertical-align: middle; }
 table.confusion thead th { text-align: center; }
 .verdict { font-weight: 600; white-space: nowrap; }
@@ -104,9 +109,18 @@ body { max-width: none; padding: 0; font-size: 10pt; }
 h1 { font-size: 18pt; } h2 { font-size: 12.5pt; break-after: avoid; }
 figure, tr, .claim, .confusion { break-inside: avoid; }
 h2, h3, caption { break-after: avoid; } .scroll { overflow: visible; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: visible; }
 table { font-size: 8.5pt; }
-caption, figcaption, .note { font-size: 8.5pt; } th, td { padding-right: .7rem; }
-td.number, th.number { padding-left: .8rem; }
+.word, .verdict { white-space: normal; } th, td { overflow-wrap: anywhere; }
+table.wide { font-size: max(4pt, min(8.5pt, 80pt / var(--n))); width: 100%; }
+table.wide th, table.wide td { padding: .3em .4em .3em 0; min-width: 0; white-space: normal; }
+table.wide .between { display: block; padding: 0; }
+table.wide.confusion { font-size: max(4pt, min(8.5pt, 160pt / var(--n))); }
+table.wide.confusion th, table.wide.confusion td { padding: .2em; white-space: nowrap; }
+table.wide.confusion thead tr:last-child th { writing-mode: vertical-rl; text-align: left; }
+caption, figcaption, .note { font-size: 8.5pt; }
+table:not(.wide) :is(th, td) { padding-right: .7rem; }
+table:not(.wide) .number { padding-left: .8rem; }
 * { -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 ]]
 
