@@ -149,6 +149,9 @@ function Report:table(t)
   end
   local function cell(tag, scope, k, html)
     local class = right[k] and "number" or #html < 28 and not html:find " " and "word"
+    for word in html:gsub("<.->", " "):gmatch "%S+" do -- printed, it may be broken
+      if #word > 10 then class = (class and class .. " " or "") .. "long" break end
+    end
     return ("<%s%s%s>%s</%s>"):format(tag, class and (' class="%s"'):format(class) or "",
       scope and (' scope="%s"'):format(scope) or "", html, tag)
   end

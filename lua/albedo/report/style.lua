@@ -111,7 +111,7 @@ figure, tr, .claim, .confusion { break-inside: avoid; }
 h2, h3, caption { break-after: avoid; } .scroll { overflow: visible; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; overflow: visible; }
 table { font-size: 8.5pt; }
-.word, .verdict { white-space: normal; } th, td { overflow-wrap: anywhere; }
+.word, .verdict { white-space: normal; } .long { overflow-wrap: anywhere; }
 table.wide { font-size: max(4pt, min(8.5pt, 80pt / var(--n))); width: 100%; }
 table.wide th, table.wide td { padding: .3em .4em .3em 0; min-width: 0; white-space: normal; }
 table.wide .between { display: block; padding: 0; }
