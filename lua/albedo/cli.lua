@@ -8,8 +8,10 @@
 --     help = { depth = "blocks of the network" },
 --   })
 --
--- An option given on the command line wins over --quick and --claims. A boolean default makes
--- --name and --no-name.
+-- Every experiment takes --data DIR (default: $ALBEDO_DATA), --weights PATH, --seeds N (3),
+-- --seed N (1, the first), --threads N, --out DIR (runs/NAME-DATE), --quick (a small run),
+-- --claims (one large enough to judge the paper's claims) and --help. An option given on the
+-- command line wins over --quick and --claims. A boolean default makes --name and --no-name.
 
 local cli = {}
 

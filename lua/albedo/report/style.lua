@@ -114,6 +114,7 @@ table { font-size: 8.5pt; }
 .word, .verdict { white-space: normal; } .long { overflow-wrap: anywhere; }
 table.wide { font-size: max(4pt, min(8.5pt, 80pt / var(--n))); width: 100%; }
 table.wide th, table.wide td { padding: .3em .4em .3em 0; min-width: 0; white-space: normal; }
+table.wide .number { padding-left: .8em; }
 table.wide .between { display: block; padding: 0; }
 table.wide.confusion { font-size: max(4pt, min(8.5pt, 160pt / var(--n))); }
 table.wide.confusion th, table.wide.confusion td { padding: .2em; white-space: nowrap; }
