@@ -162,6 +162,17 @@ describe("a drawn figure", function()
     end
   end)
 
+  it("shows a large matrix by the means of its blocks", function()
+    local names = {}
+    for i = 1, 500 do names[i] = "row " .. i end
+    local text = svg("heatmap", { values = al.arange(500):reshape(500, 1):expand(500, 300), rows = names })
+    assert.equal(167 * 150 + 40, count(text, '<rect class="cell"'))
+    assert.is_truthy(text:find("Means over 3 x 2.", 1, true))
+    assert.is_truthy(text:find(">row 1<", 1, true))
+    assert.is_nil(text:find(">row 2<", 1, true))
+    assert.is_nil(svg("heatmap", { values = al.rand(200, 200) }):find("Means", 1, true))
+  end)
+
   it("has no bar without 0 to stand on", function()
     local o = { labels = { "a", "b" }, y_range = { 0.4, 1 }, series = { { values = { 0.9, 0.22 } } } }
     local text = svg("bars", o) -- 0.22 is below the range asked for: it is shown all the same

@@ -292,6 +292,34 @@ local function matrix(v)
   return values, #values, #values[1]
 end
 
+-- A matrix of at most 200 x 200 for one that is larger: means over blocks of by x across, of
+-- what is finite in them.
+local function blocks(values, n, m)
+  local by, across, out = math.ceil(n / 200), math.ceil(m / 200), {}
+  if by == 1 and across == 1 then return values, n, m, 1, 1 end
+  for i = 1, math.ceil(n / by) do
+    out[i] = {}
+    for j = 1, math.ceil(m / across) do
+      local sum, count = 0, 0
+      for k = (i - 1) * by + 1, math.min(i * by, n) do
+        for l = (j - 1) * across + 1, math.min(j * across, m) do
+          local v = values[k][l]
+          if finite(v) then sum, count = sum + v, count + 1 end
+        end
+      end
+      out[i][j] = sum / count
+    end
+  end
+  return out, #out, #out[1], by, across
+end
+
+-- Every k-th of the names.
+local function each(names, k)
+  local out = {}
+  for i = 1, names and #names or 0, k do out[#out + 1] = names[i] end
+  return names and out
+end
+
 -- Widest of the n names; an error where they are not as many.
 local function longest_of(what, names, n, most)
   local wide = 0
@@ -330,18 +358,24 @@ local function cell(d, v, share, x, y, side, digits)
   end
 end
 
---- A matrix as colours; a value that is not finite leaves its place empty. o: alt; values (a
+--- A matrix as colours; a value that is not finite leaves its place empty, and beyond 200 rows
+-- or columns means over blocks are shown. o: alt; values (a
 -- matrix: tensor or list of rows), rows, columns (names), range ({ low, high }: the values'
 -- own), digits (of the numbers in the cells; none where there are more than 12 x 12), title, x,
 -- y.
 function figure.heatmap(o)
-  local values, n, m = matrix(o.values)
+  local all, rows, columns = matrix(o.values)
+  longest_of("rows", o.rows, rows, 0)
+  longest_of("columns", o.columns, columns, 0)
+  local values, n, m, by, across = blocks(all, rows, columns)
+  local row_names, column_names = each(o.rows, by), each(o.columns, across)
   local low, high = draw.extent(values)
   low, high = o.range and o.range[1] or low or 0, o.range and o.range[2] or high or 1
   if not (low < high) then high = low + 1 end
-  local wide, longest = longest_of("rows", o.rows, n, 220),
-    longest_of("columns", o.columns, m, 170)
-  local left, top = wide + 10 + (o.y and 24 or 0), (o.title and 28 or 6)
+  local wide, longest = longest_of("rows", row_names, n, 220),
+    longest_of("columns", column_names, m, 170)
+  local coarse = n * m < rows * columns
+  local left, top = wide + 10 + (o.y and 24 or 0), (o.title and 28 or 6) + (coarse and 22 or 0)
   local function size() return math.max(4, math.min(56, (660 - left) / m, 560 / n)) end
   local turned = longest > size() - 4
   if turned then left = math.max(left, longest * 0.58 + 4 - size() / 2) end
@@ -353,6 +387,10 @@ function figure.heatmap(o)
   local d = draw.new(math.ceil(left + m * side + 42 + ticks), math.ceil(top
     + math.max(n * side, 90) + below + (o.x and 22 or 0)))
   if o.title then d:text(left, 16, o.title, "title", nil, nil, (d.w - left) * 0.82) end
+  if coarse then
+    d:text(left, top - 10, ("Means over %d x %d."):format(by, across), nil, nil,
+      nil, d.w - left)
+  end
   local digits = side >= 30 and n <= 12 and m <= 12 and o.digits ~= false and (o.digits or 2)
   for i = 1, n do
     for j = 1, m do
@@ -362,12 +400,12 @@ function figure.heatmap(o)
     end
   end
   local every = math.ceil(15 / side) -- names nearer than 15 px would stand in one another
-  for i = 1, o.rows and n or 0, every do
-    d:text(left - 8, top + (i - 0.5) * side + 4.5, o.rows[i], "name", "end", nil, wide)
+  for i = 1, row_names and n or 0, every do
+    d:text(left - 8, top + (i - 0.5) * side + 4.5, row_names[i], "name", "end", nil, wide)
   end
-  for j = 1, o.columns and m or 0, turned and every or 1 do
+  for j = 1, column_names and m or 0, turned and every or 1 do
     local x, y = left + (j - 0.5) * side, top + n * side + (turned and 14 or 18)
-    d:text(x, y, o.columns[j], "name", turned and "end" or "middle",
+    d:text(x, y, column_names[j], "name", turned and "end" or "middle",
       turned and (' transform="rotate(-55 %.1f %.1f)"'):format(x, y) or nil, longest)
   end
   if o.y then
