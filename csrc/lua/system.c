@@ -4,11 +4,14 @@
 #include "../op/linear.h"
 #include "binding.h"
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -281,6 +284,33 @@ static int sync_path(lua_State *L) {
   return 1;
 }
 
+/* lock(path) -> a number for unlock: this call alone holds the file, which is made where it is
+ * missing and tells the process; false while another holds it; nil, reason. The system frees it
+ * when the process ends, however it does. A file system without locks lets all have it. */
+static int lock_path(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  for (;;) {
+    struct stat mine, named;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) return lua_pushnil(L), lua_pushstring(L, strerror(errno)), 2;
+    bool taken = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    bool same = !fstat(fd, &mine) && !stat(path, &named) && mine.st_ino == named.st_ino;
+    if (!taken && same) {
+      if (!ftruncate(fd, 0)) dprintf(fd, "%ld\n", (long)getpid());
+      return lua_pushinteger(L, fd), 1;
+    }
+    close(fd);
+    if (taken) return lua_pushboolean(L, 0), 1;
+  } /* its holder removed the file in between: that lock is worth nothing */
+}
+
+/* unlock(path, number): frees the lock and removes its file. */
+static int unlock_path(lua_State *L) {
+  unlink(luaL_checkstring(L, 1));
+  close((int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
 /* set_hook(name, value): "call" = the function modules are called through, "path" = module ->
  * dotted path, "calls" = what is told of each call, see watch */
 static int set_hook(lua_State *L) {
@@ -314,6 +344,8 @@ void al_open_system(lua_State *L, int state_index) {
                                        {"winograd", winograd},
                                        {"interrupts", interrupts},
                                        {"sync", sync_path},
+                                       {"lock", lock_path},
+                                       {"unlock", unlock_path},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {{"state", rng_state}, {NULL, NULL}};
   al_set_functions(L, state_index, functions);

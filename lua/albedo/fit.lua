@@ -9,20 +9,23 @@
 -- schedule. With `save` the run leaves NAME.safetensors, NAME.best.safetensors on the way, and
 -- NAME.jsonl, a line a step; killed at any instant, the same call goes on from its checkpoint:
 -- weights, optimizer, schedule, averages, random state, the loader's place, early stopping. A
--- finished run goes on from its last checkpoint when more epochs are asked.
+-- finished run goes on from its last checkpoint when more epochs are asked. The files hold what
+-- the run was (fit/record.lua): another network, other data or options are refused.
 
 local al = require "albedo"
-local length = require "albedo.length"
-local options = require "albedo.options"
+local given = require "albedo.fit.given"
 local progress = require "albedo.progress"
+local record = require "albedo.fit.record"
 local saves = require "albedo.saves"
 
-local clock, exists = al.clock, al.io.exists
+local clock, wrong = al.clock, given.wrong
 
 local Fit = {}
 Fit.__index = Fit
+require "albedo.fit.checkpoints"(Fit)
 
-local function say(format, ...) io.stderr:write(format:format(...), "\n") end
+function Fit.say(format, ...) io.stderr:write(format:format(...), "\n") end
+local say = Fit.say
 
 -- ---- batches --------------------------------------------------------------------------------
 
@@ -41,7 +44,8 @@ local function each_batch(batches, done, ready, body)
     until over
     return
   end
-  local at, first = has_state(batches) and done or 0, true
+  -- what is left of the epoch that a loader stopped in may be nothing
+  local at, first = has_state(batches) and done or 0, done > 0
   if at == done then ready() end
   while true do
     local before = at
@@ -50,19 +54,12 @@ local function each_batch(batches, done, ready, body)
       if at > done and body(x, y, z) then return end
       if at == done then ready() end
     end
-    if at == before and not first then error("al.fit: the loader is empty", 0) end
-    first = at == before
+    if at == before and not first then wrong("the loader gives no batch any more") end
+    first = false
   end
 end
 
 -- ---- set-up ---------------------------------------------------------------------------------
-
-local function whole(what, v)
-  if type(v) ~= "number" or v < 1 or v % 1 ~= 0 then
-    al.native.raise(("al.fit: %s is a whole number from 1, got %s"):format(what, tostring(v)))
-  end
-  return v
-end
 
 local function schedule_of(o, optim, steps)
   local kind = o.schedule or (optim.closure and "none" or "cosine")
@@ -72,47 +69,25 @@ local function schedule_of(o, optim, steps)
   end
   if type(kind) == "function" then return kind(optim, steps) end
   if has_state(kind) then return kind end
-  al.native.raise(('al.fit: schedule is "cosine", "none", a schedule, or function(optimizer, '
-    .. 'steps) -> one; got %s'):format(tostring(kind)))
+  wrong('schedule is "cosine", "none", a schedule, or function(optimizer, steps) -> one; got %s',
+    tostring(kind))
 end
 
-local DEFAULTS = {
-  lr = 1e-3, weight_decay = 0.01, warmup = 0, checks = 10, accumulate = 1, save_every = 20,
-  save = false, fresh = false, extend = true, label = "train",
-}
-local FURTHER = {
-  "steps", "epochs", "optim", "loss", "schedule", "validate", "watch", "best", "patience",
-  "clip", "ema",
-}
-
 local function start(net, batches, opts)
-  local o = options("al.fit", opts, DEFAULTS, FURTHER)
-  whole("accumulate", o.accumulate)
-  local steps = o.steps
-  if not steps and o.epochs then
-    steps = math.max(1, math.floor(whole("epochs", o.epochs) * length(batches) / o.accumulate))
-  end
-  whole("steps", steps)
-  local low = type(o.validate) == "table" and not o.watch
-  local best = o.best or (low and "low" or "high")
-  if best ~= "low" and best ~= "high" then
-    al.native.raise('al.fit: best is "low" or "high", got ' .. tostring(best))
-  end
+  local o = given.check(net, batches, opts)
+  local best = o.best or type(o.validate) == "table" and not o.watch and "low" or "high"
   local optim = o.optim
     or al.optim.adamw(net:parameters(), { lr = o.lr, weight_decay = o.weight_decay })
-  if optim.closure and o.clip then
-    al.native.raise "al.fit: clip would change the slopes that this optimizer searches along"
-  end
   local ema = o.ema
   if type(ema) == "number" then ema = al.optim.ema(net, { decay = ema }) end
-  local schedule = schedule_of(o, optim, steps)
   return setmetatable({
-    net = net, o = o, batches = batches, steps = steps, step = 0, bad = 0, sum = 0, count = 0,
+    net = net, o = o, batches = batches, steps = o.steps, step = 0, bad = 0, sum = 0, count = 0,
     better = best == "low" and function(a, b) return a < b end
       or function(a, b) return a > b end,
-    checks = math.min(math.max(math.floor(o.checks), 1), steps),
-    parts = { -- what has a state beside the figures below
-      model = net, optim = optim, schedule = schedule, ema = ema,
+    checks = math.min(math.floor(o.checks), o.steps),
+    record = o.save and record.of(net, batches, optim, o),
+    parts = { -- what has a state beside the figures of a checkpoint
+      model = net, optim = optim, schedule = schedule_of(o, optim, o.steps), ema = ema,
       loader = has_state(batches) and batches or nil,
       validation = has_state(o.validate) and o.validate or nil,
     },
@@ -120,126 +95,6 @@ local function start(net, batches, opts)
     history = { loss = { step = {}, value = {} }, score = { step = {}, value = {} } },
     saves = o.save and saves(o.save) or nil, began = clock(), saved = clock(),
   }, Fit)
-end
-
--- ---- checkpoints ----------------------------------------------------------------------------
-
-local function column(list) return al.tensor(list, { dtype = "float64" }) end
-
--- The figures a checkpoint holds beside the parts.
-function Fit:figures()
-  local h = self.history
-  return {
-    step = self.step, steps = self.steps, score = self.score, score_step = self.score_step,
-    bad = self.bad, sum = self.sum, count = self.count, rng = al.rng_state(),
-    seconds = clock() - self.began, stopped = self.stopped,
-    loss_step = column(h.loss.step), loss_value = column(h.loss.value),
-    val_step = column(h.score.step), val_value = column(h.score.value),
-  }
-end
-
--- Takes the figures of a file back; the random state is the caller's to set.
-function Fit:restore(from)
-  for _, name in ipairs { "step", "score", "score_step", "bad", "sum", "count", "stopped" } do
-    if from[name] ~= nil then self[name] = from[name] end
-  end
-  self.began = clock() - (from.seconds or 0)
-  for name, part in pairs { loss = "loss", score = "val" } do
-    if from[part .. "_step"] then
-      self.history[name].step = from[part .. "_step"]:to("int64"):totable()
-      self.history[name].value = from[part .. "_value"]:totable()
-    end
-  end
-  for name, t in pairs(from) do
-    local key = name:match "^best%.(.*)$"
-    if key then
-      self.best = self.best or {}
-      self.best[key] = al.hold(t)
-    end
-  end
-  self.rng = { from["rng.1"], from["rng.2"] }
-  -- a call with more patience than the one that stopped goes on
-  if self.stopped then self.stopped = self.bad >= (self.o.patience or math.huge) or nil end
-end
-
-function Fit:save()
-  self.saved, self.saved_step = clock(), self.step
-  local state = self:figures()
-  for name, part in pairs(self.parts) do state[name] = part end
-  state.best = self.best
-  local ok, reason = al.scope(function() return self.saves:save(state) end)
-  if not ok then
-    say("%s: step %d is not saved, the checkpoint before it stands: %s", self.o.label,
-      self.step, reason)
-  end
-  return ok
-end
-
--- A training is not made shorter.
-function Fit:check_steps(path, steps)
-  if steps and steps > self.steps then
-    error(("al.fit: %s was trained for %d steps, %d are asked: train elsewhere, or with "
-      .. "fresh = true"):format(path, steps, self.steps), 0)
-  end
-end
-
--- The steps of a training that is over, or nil.
-function Fit:trained()
-  local path = self.saves.final
-  if not exists(path) then return nil end
-  local file = al.io.open(path)
-  local steps = al.scope(function()
-    return file.entries.steps and file:read("steps"):item() or self.steps
-  end)
-  self:check_steps(path, steps)
-  return steps
-end
-
--- Goes on from what the path holds; true when that training was over.
-function Fit:resume()
-  local s = self.saves
-  if self.o.fresh then
-    s:remove()
-    os.remove(s.part)
-    os.remove(s.final)
-  end
-  local trained = self:trained()
-  if trained == self.steps then
-    self:restore(al.load(s.final, { model = self.net, loader = self.parts.loader }))
-    al.rng_state(self.rng)
-    say("%s: trained already, %s", self.o.label, s.final)
-    self.net:eval()
-    return true
-  end
-  local rest = s:load(self.parts)
-  if not rest then
-    if trained then
-      error(("al.fit: %s was trained for %d steps, %d are asked, and the checkpoint to go on "
-        .. "from is gone: train elsewhere, or with fresh = true")
-        :format(s.final, trained, self.steps), 0)
-    end
-    return false
-  end
-  self:check_steps(s.part, rest.steps)
-  self:restore(rest)
-  s:rewind(self.step)
-  say("%s: going on from step %d", self.o.label, self.step)
-  return false
-end
-
--- The trained network's file; then what led to it is not needed any more.
-function Fit:finish()
-  local s = self.saves
-  local ok, reason = s:flush()
-  local state = self:figures()
-  state.model, state.loader = self.net, self.parts.loader
-  if ok then ok, reason = pcall(al.save, s.final, state) end
-  if not ok then
-    error(("al.fit: %s is trained but not saved, the same call goes on from its last "
-      .. "checkpoint: %s"):format(self.o.label, tostring(reason)), 0)
-  end
-  s:remove()
-  if not self.o.extend then os.remove(s.part) end
 end
 
 -- ---- validation -----------------------------------------------------------------------------
@@ -255,7 +110,7 @@ function Fit:over(loader)
       and y.ndim == 1 and y.dtype == "int64"
     if labelled then right = right + output:argmax(2):eq(y):to("int64"):sum():item() end
   end
-  if n == 0 then error("al.fit: the loader of validate is empty", 0) end
+  if n == 0 then wrong "validate gives no batch" end
   return { loss = loss / n, accuracy = labelled and right / n or nil }
 end
 
@@ -274,15 +129,18 @@ function Fit:validate()
   end
   local ema = self.parts.ema
   local figures = ema and ema:with(ask) or not ema and ask()
+  if figures == nil then wrong "validate returned nothing: a score is wanted, or figures" end
   if type(figures) ~= "table" then figures = { [watch or "score"] = figures } end
   for name, v in pairs(figures) do
     if al.is_tensor(v) then figures[name] = v:item() end
   end
   watch = watch or type(validate) == "table" and "loss" or next(figures)
-  local score = figures[watch]
-  if type(score) ~= "number" then
-    error(("al.fit: validate gives no number named %s"):format(tostring(watch)), 0)
+  if not self.o.watch and type(validate) == "function" and next(figures, watch) ~= nil then
+    wrong "validate returns several figures: `watch` names the one that counts"
   end
+  local score = figures[watch]
+  if type(score) ~= "number" then wrong("validate gives no number named %s", tostring(watch)) end
+  if score ~= score then say("%s: validate is NaN at step %d", self.o.label, self.step) end
   return figures, score
 end
 
@@ -322,12 +180,16 @@ function Fit:backward(batches)
   local sum = 0
   for _, b in ipairs(batches) do
     local loss = self.loss_of(self.net(b[1]), b[2], b[1], b[3])
+    if not al.is_tensor(loss) or loss:numel() ~= 1 then
+      wrong("loss gives a tensor of one number; it returned %s", loss == nil and "nothing"
+        or al.is_tensor(loss) and "one of " .. loss:numel() or "a " .. type(loss))
+    end
     if self.o.accumulate > 1 then loss = loss / self.o.accumulate end
     loss:backward()
     sum = sum + loss:item()
   end
-  if sum ~= sum and not self.searching then
-    error(("al.fit: the loss of %s is NaN at step %d"):format(self.o.label, self.step + 1), 0)
+  if sum - sum ~= 0 and not self.searching then
+    self:broken(("the loss is %s at"):format(sum ~= sum and "NaN" or sum), self.step + 1)
   end
   return sum
 end
@@ -352,8 +214,12 @@ end
 function Fit:update(loss, lr)
   local parts, o = self.parts, self.o
   local line = { step = self.step + 1, loss = loss, lr = lr }
-  if o.clip then line.norm = al.optim.clip_grad_norm(self.net:parameters(), o.clip) end
-  if not parts.optim.closure then parts.optim:step() end
+  if not parts.optim.closure then
+    local norm = al.optim.clip_grad_norm(self.net:parameters(), o.clip or math.huge)
+    if norm - norm ~= 0 then self:broken("the gradient is not finite at", line.step) end
+    line.norm = o.clip and norm
+    parts.optim:step()
+  end
   parts.optim:zero_grad()
   if parts.schedule and not parts.schedule.watches then parts.schedule:step() end
   if parts.ema then parts.ema:update() end
@@ -405,6 +271,61 @@ function Fit:loop()
   end)
 end
 
+-- An error of the loop with the lines that led to it, those outside the library: the call of a
+-- model, of what it calls.
+function Fit:traced(message)
+  if type(message) ~= "string" then return message end
+  local library, lines, at = "@" .. al.native.system().path, {}, message:match "^(.-:%d+:)"
+  for level = 3, 200 do
+    local f = debug.getinfo(level, "Slf")
+    if not f or f.func == self.loop then break end
+    local line = ("%s:%d:"):format(f.short_src, f.currentline)
+    if f.currentline > 0 and f.source:sub(1, #library) ~= library and line ~= at then
+      lines[#lines + 1] = "\n  called from " .. line:sub(1, -2)
+    end
+  end
+  return message .. table.concat(lines, "", 1, math.min(#lines, 8))
+end
+
+-- The steps that are missing, then the best weights.
+function Fit:train()
+  local net = self.net
+  self.bar = progress { total = self.steps, from = self.step, label = self.o.label }
+  self.shown = {}
+  net:train()
+  al.native.interrupts(true)
+  local ok, message = true, nil
+  if self.step < self.steps and not self.stopped then
+    ok, message = xpcall(function() return self:loop() end,
+      function(e) return self:traced(e) end)
+  end
+  al.native.interrupts(false)
+  self.bar:done()
+  if not ok then
+    if self.saves then self.saves:flush() end
+    error(message, 0)
+  end
+  if self.saves and self.saved_step ~= self.step then self:save() end
+  if self.best then
+    net:load_state_dict(self.best)
+  elseif self.parts.ema then
+    self.parts.ema:swap()
+  end
+  net:eval()
+end
+
+-- A training from beginning, or from what is kept, to its history.
+function Fit:run(unwritable)
+  local over = self.saves and self:resume()
+  local history, resumed = self.history, self.step > 0
+  if unwritable and not over then wrong("%s", unwritable) end
+  if not over then self:train() end
+  history.best, history.seconds, history.step = self.score, clock() - self.began, self.step
+  history.stopped, history.resumed = self.stopped or false, resumed
+  if self.saves and not over then self:finish() end
+  return history
+end
+
 --- Trains net, with progress on standard error. `batches` is a loader, or a function(i) -> x,
 -- y, ... of the batch's number; two values beside x reach the loss.
 --
@@ -417,7 +338,13 @@ end
 -- figure that counts (a loader's loss), best ("high"; "low" for a loader's loss) says which
 -- way: the best weights are kept; patience = n stops after n checks without a better one.
 -- save = path without ending, for checkpoints every save_every (20) seconds and figures;
--- fresh = true begins anew; label.
+-- fresh = true begins anew; label; about = table (names, numbers, lists: the classes, the size)
+-- kept with the weights, as JSON in the file's "about".
+--
+-- Called again it goes on where it was cut off, or reads back what is trained already. The files
+-- hold what the run was: the network's shapes, the data (number, batches; paths and classes of a
+-- folder), the options, `about`. Where one of these is another, al.fit raises, and names it;
+-- functions are not looked into. One process at a time trains at a `save`.
 --
 -- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of
 -- a run of that length, unless it depends on the length (the cosine does: its rate rises again;
@@ -427,35 +354,14 @@ end
 --
 -- Returns { loss = { step, value }, score = { step, value } (lists), best, step, stopped,
 -- resumed, seconds }. The network has the best weights then, and is in evaluation mode. SIGINT
--- and SIGTERM end the step, save, and raise. A loss of NaN raises.
+-- and SIGTERM end the step, save, and raise. A loss or gradient of NaN or infinity raises before
+-- it reaches the weights.
 return { fit = function(net, batches, opts)
   local self = start(net, batches, opts)
-  local over = self.saves and self:resume()
-  local resumed = self.step > 0
-  if not over then
-    self.bar = progress { total = self.steps, from = self.step, label = self.o.label }
-    self.shown = {}
-    net:train()
-    al.native.interrupts(true)
-    local ok, message = true, nil
-    if self.step < self.steps and not self.stopped then ok, message = pcall(self.loop, self) end
-    al.native.interrupts(false)
-    self.bar:done()
-    if not ok then
-      if self.saves then self.saves:flush() end
-      error(message, 0)
-    end
-    if self.saves and self.saved_step ~= self.step then self:save() end
-    if self.best then
-      net:load_state_dict(self.best)
-    elseif self.parts.ema then
-      self.parts.ema:swap()
-    end
-    net:eval()
-  end
-  local history = self.history
-  history.best, history.seconds, history.step = self.score, clock() - self.began, self.step
-  history.stopped, history.resumed = self.stopped or false, resumed
-  if self.saves and not over then self:finish() end
+  if not self.saves then return self:run() end
+  local _, unwritable = self.saves:lock()
+  local ok, history = pcall(self.run, self, unwritable)
+  self.saves:unlock()
+  if not ok then error(history, 0) end
   return history
 end }

@@ -35,7 +35,7 @@ package.loaded["albedo"] = al
 -- not for scripts: what the parts in Lua are made of
 local inner = {
   graph_now = true, set_hook = true, system = true, workers_open = true, interrupts = true,
-  sync = true, has_grad = true,
+  sync = true, lock = true, unlock = true, has_grad = true,
 }
 for name, f in pairs(native) do
   if type(f) == "function" and not inner[name] and not name:find "^fn_"

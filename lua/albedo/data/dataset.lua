@@ -18,6 +18,10 @@ end
 -- there is none.
 function Dataset.field() return nil end
 
+-- A text that tells sample i from others without reading it, such as its path and class; nil
+-- when nothing does. al.fit's record of a run asks.
+function Dataset.mark() return nil end
+
 --- The samples fn(get(i)): a dataset whose values are what fn makes of this one's, each time
 -- anew.
 function Dataset:map(fn)
@@ -25,6 +29,7 @@ function Dataset:map(fn)
     length = length(self),
     get = function(_, i) return fn(self:get(i)) end,
     field = function(_, i, name) return self:field(i, name) end,
+    mark = function(_, i) return self:mark(i) end,
   }
 end
 
@@ -40,6 +45,7 @@ function Dataset:subset(indices)
     indices = indices,
     get = function(_, k) return self:get(indices[k]) end,
     field = function(_, k, name) return self:field(indices[k], name) end,
+    mark = function(_, k) return self:mark(indices[k]) end,
     batch = self.batch and function(_, ks)
       local mapped = {}
       for n, k in ipairs(ks) do mapped[n] = indices[k] end
@@ -81,11 +87,34 @@ function datasets.tensors(...)
     length = n,
     tensors = all,
     get = function(_, i) return values(function(t) return t[i] end) end,
+    mark = function(_, i) -- of each tensor's row the middle
+      local out = {}
+      for k, t in ipairs(all) do
+        local row = t:narrow(1, i, 1):reshape(-1)
+        local n = math.min(row:numel(), 16)
+        out[k] = row:narrow(1, math.floor((row:numel() - n) / 2) + 1, n):bytes()
+      end
+      return table.concat(out)
+    end,
     batch = function(_, indices)
       local at = al.tensor(indices, { dtype = "int64" })
       return values(function(t) return t:index_select(1, at) end)
     end,
   }
+end
+
+-- The fields of a description that are text or numbers, of paths the last two parts: where a
+-- dataset lies is no part of it.
+local function mark_of(item)
+  if type(item) ~= "table" then return type(item) ~= "function" and tostring(item) or nil end
+  local fields = {}
+  for key, v in pairs(item) do
+    if type(v) == "string" or type(v) == "number" then
+      fields[#fields + 1] = tostring(key) .. "=" .. tostring(v):match "[^/]*/?[^/]*$"
+    end
+  end
+  table.sort(fields)
+  return table.concat(fields, "\n")
 end
 
 --- A list of descriptions, read by fn(item, i) -> values (without fn: the items themselves).
@@ -100,6 +129,7 @@ function datasets.list(items, fn)
       return items[i]
     end,
     field = function(_, i, name) return type(items[i]) == "table" and items[i][name] or nil end,
+    mark = function(_, i) return mark_of(items[i]) end,
   }
 end
 
@@ -124,6 +154,10 @@ function datasets.concat(...)
     field = function(_, i, name)
       local part, k = find(i)
       return part:field(k, name)
+    end,
+    mark = function(_, i)
+      local part, k = find(i)
+      return part:mark(k)
     end,
   }
 end
