@@ -96,8 +96,9 @@ local function decision(net)
 end
 
 local function train(net, part, val, label, kind, steps)
+  local count = steps or run.steps
   return run:fit(net, forge:stream(part, kind), {
-    steps = steps or run.steps, lr = run.lr, warmup = 20, checks = 3, label = label,
+    steps = count, lr = run.lr, warmup = math.min(20, count), checks = 3, label = label,
     loss = loss,
     validate = val and function(n) return metrics.auc(scores(decision(n), val), val.y) end,
   }).seconds

@@ -369,7 +369,7 @@ describe("al.fit", function()
   it("says what is wrong with its options", function()
     local net = network()
     for _, case in ipairs {
-      { { steps = 0 }, "steps is a whole number from 1" }, { {}, "steps is a whole" },
+      { { steps = 0 }, "steps is a whole number from 1" }, { {}, "steps or epochs" },
       { { steps = 2, schedule = "cosin" }, "schedule is" },
       { { steps = 2, best = "most" }, 'best is "low" or "high"' },
       { { steps = 2, stepz = 3 }, "unknown option 'stepz'" },
@@ -377,6 +377,263 @@ describe("al.fit", function()
     } do
       assert.error_matches(function() al.fit(net, loader(), case[1]) end, case[2])
     end
+  end)
+end)
+
+describe("al.fit, called wrongly", function()
+  local net = network()
+  local function batches(o) return al.data.loader(set, o) end
+  local none = al.data.list({}, function(v) return v end)
+
+  it("raises at once where a loader gives no batch", function()
+    local large = { batch = 500, drop_last = true }
+    for _, case in ipairs {
+      { al.data.loader(none, { batch = 4 }), { steps = 5 }, "the loader gives no batch: 0 samples" },
+      { batches(large), { epochs = 2 }, "120 samples, batch = 500, drop_last" },
+      { batches { batch = 8 }, { steps = 1, validate = batches(large) }, "validate gives no batch" },
+    } do
+      assert.error_matches(function() al.fit(net, case[1], case[2]) end, case[3])
+    end
+    -- what cannot say its length: an epoch without a batch ends it
+    local silent = setmetatable({}, { __call = function() return function() end end })
+    assert.error_matches(function() al.fit(net, silent, { steps = 5 }) end, "no batch any more")
+  end)
+
+  it("says so in one sentence at the caller's line", function()
+    local loss = function() end
+    for _, case in ipairs {
+      { { nil, batches { batch = 8 }, { steps = 1 } }, "net is a module" },
+      { { loss, batches { batch = 8 }, { steps = 1 } }, "net is a module.*got a function" },
+      { { net, nil, { steps = 1 } }, "batches is a loader.*got nothing" },
+      { { net, set, { steps = 1 } }, "batches is a loader.*got a dataset: al.data.loader" },
+      { { net, function() end, { epochs = 1 } }, "steps must be given" },
+      { { net, batches { batch = 8 }, { steps = 1, epochs = 1 } }, "steps or epochs, not both" },
+      { { net, batches { batch = 8 }, { steps = 1, optim = "sgd" } }, 'got "sgd"' },
+      { { net, batches { batch = 8 }, { steps = 1, optim = al.optim.sgd } }, "optim is an optimizer" },
+      { { net, batches { batch = 8 }, { steps = 1, loss = "mse" } }, 'loss is a function.*got "mse"' },
+      { { net, batches { batch = 8 }, { steps = 1, loss = loss } }, "it returned nothing" },
+      { { net, batches { batch = 8 }, { steps = 1, loss = function(o) return o end } }, "one of 16" },
+      { { net, batches { batch = 8 }, { steps = 1, clip = 0 } }, "clip is a number above 0" },
+      { { net, batches { batch = 8 }, { steps = 1, warmup = -3 } }, "warmup is" },
+      { { net, batches { batch = 8 }, { steps = 1, warmup = 3 } }, "warmup = 3 is longer" },
+      { { net, batches { batch = 8 }, { steps = 1, checks = 0 } }, "checks is" },
+      { { net, batches { batch = 8 }, { steps = 1, patience = 2 } }, "patience waits" },
+      { { net, batches { batch = 8 }, { steps = 1, lr = -1 } }, "lr is" },
+      { { net, batches { batch = 8 }, { steps = 1, ema = 2 } }, "ema is" },
+      { { net, batches { batch = 8 }, { steps = 1, validate = set } }, "validate is.*a dataset" },
+      { { net, batches { batch = 8 }, { steps = 1, validate = loss } }, "validate returned nothing" },
+      { { net, batches { batch = 8 }, { steps = 1,
+        validate = function() return { a = 1, b = 2 } end } }, "several figures: `watch`" },
+      { { net, batches { batch = 8 }, { steps = 1, save = true } }, "save is a path" },
+      { { net, batches { batch = 8 }, { steps = 1, save = "spec/" } }, "is a folder" },
+      { { net, batches { batch = 8 }, { steps = 1, save = "spec" } }, "is a folder" },
+      { { net, batches { batch = 8 }, { steps = 1, about = { print } } }, "about is a table" },
+    } do
+      local a = case[1]
+      local ok, message = pcall(function() al.fit(a[1], a[2], a[3]) end)
+      assert.is_false(ok)
+      assert.is_truthy(message:find "^[^\n]*fit_spec.lua:%d+: al.fit: [^\n]*$", message)
+      assert.is_truthy(message:find(case[2]), message)
+    end
+  end)
+
+  it("keeps the lines that led to an error inside a model", function()
+    local function inner(v) return v.nothing.at_all end
+    local model = nn.Sequential { nn.Linear(2, 2) }
+    local function loss(output)
+      local value = inner(output) -- not a tail call
+      return value
+    end
+    local ok, message = pcall(al.fit, model, loader(), { steps = 1, loss = loss })
+    assert.is_false(ok)
+    local _, n = message:gsub("fit_spec.lua:%d+", "")
+    assert.equal(2, n, message)
+  end)
+end)
+
+describe("a run's files", function()
+  local function train(path, o, other)
+    al.seed(4)
+    local net = other or network()
+    local given = { steps = 12, lr = 0.02, save = path, save_every = 0 }
+    for name, value in pairs(o or {}) do given[name] = value end
+    local batches = given.batches or loader()
+    given.batches = nil
+    local h = al.fit(net, batches, given)
+    return weights(net), h
+  end
+  -- Cut off at a batch; a loss that raises is still a function to the record.
+  local function cut(path, at, o)
+    local calls = 0
+    local given = { loss = function(output, target)
+      calls = calls + 1
+      if calls == at then error "out" end
+      return output:cross_entropy(target)
+    end }
+    for name, value in pairs(o or {}) do given[name] = value end
+    return pcall(train, path, given)
+  end
+  local function refused(path, o, words, other)
+    local ok, message = pcall(function() train(path, o, other) end)
+    assert.is_false(ok, words)
+    assert.is_truthy(message:find("is of another run: ", 1, true), message)
+    assert.is_truthy(message:find(words), message)
+    assert.is_truthy(message:find "fresh = true")
+    assert.is_truthy(message:find "another `save`")
+  end
+  local plain = function(output, target) return output:cross_entropy(target) end
+
+  it("are of one run: a trained network is not passed off as another call's", function()
+    local path = stem()
+    local expected = train(path, { about = { classes = { "in", "out" } } })
+    local kept = al.load(path .. ".safetensors")
+    assert.same({ classes = { "in", "out" } }, al.json.decode(kept.about))
+    assert.is_nil(kept.seconds)
+    local about = { classes = { "in", "out" } }
+    assert.is_true(train(path, { about = about }) == expected) -- the same: read back
+    refused(path, { about = about, batches = al.data.loader(al.data.tensors(x + 1, y),
+      { batch = 16, shuffle = true }) }, "data was 120 samples %(%x+%) by 16, shuffled, is 120")
+    refused(path, { about = about, batches = al.data.loader(set, { batch = 15 }) }, "data was")
+    refused(path, { about = about }, "network was",
+      nn.Sequential { nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2) })
+    refused(path, { about = { classes = { "a" } } }, "about was")
+    refused(path, { about = about, lr = 0.5, clip = 1 }, "clip was not given, is 1; lr was 0.02")
+    assert.is_false(train(path, { lr = 0.5, fresh = true }) == expected)
+  end)
+
+  it("tell folders of pictures apart by names and classes, wherever they lie", function()
+    local function pictures(dir, class)
+      local items = {}
+      for i = 1, 20 do
+        items[i] = { path = ("%s/%s/%d.png"):format(dir, class, i), class = class, at = i }
+      end
+      local read = al.data.list(items, function(item) return x[item.at], y[item.at]:item() end)
+      return al.data.loader(read:map(function(a, b) return a, b end):subset { 3, 1, 2, 5 },
+        { batch = 2 })
+    end
+    local path = stem()
+    train(path, { batches = pictures("one", "cat") })
+    train(path, { batches = pictures("two/three", "cat") })
+    refused(path, { batches = pictures("one", "dog") }, "data was 4 samples")
+  end)
+
+  it("of a run cut off: a changed option is named", function()
+    local path = stem()
+    assert.is_false((cut(path, 7)))
+    for name, value in pairs { lr = 0.001, weight_decay = 0.5, clip = 1, accumulate = 2,
+      schedule = "none", warmup = 2, ema = 0.5 } do
+      refused(path, { loss = plain, [name] = value }, name .. " was")
+    end
+    refused(path, {}, "loss was a function, is cross_entropy")
+    local whole = stem()
+    assert.is_true(train(path, { loss = plain, save_every = 9 }) == train(whole, { loss = plain }))
+    assert.equal(files.read(whole .. ".safetensors"), files.read(path .. ".safetensors"))
+  end)
+
+  it("hold no weights that are not finite: infinite loss, gradient, weights", function()
+    local function broken(kind)
+      local path, calls = stem(), 0
+      local function loss(output, target)
+        calls = calls + 1
+        local value = output:cross_entropy(target)
+        if calls < 6 then return value end
+        if kind == "loss" then return value * math.huge end
+        -- the root's slope at 0 is infinite, its value is not
+        return value + (output * 0):abs():sum():sqrt()
+      end
+      local ok, message = pcall(train, path, { loss = loss })
+      assert.is_false(ok)
+      return path, message
+    end
+    for kind, words in pairs { loss = "the loss is inf at step 6", slope = "gradient is not finite at step 6" } do
+      local path, message = broken(kind)
+      assert.is_truthy(message:find(words, 1, true), message)
+      assert.is_truthy(message:find("Step 5 is kept in " .. path, 1, true), message)
+      assert.is_truthy(message:find "fresh = true")
+      for name, t in pairs(al.load(path .. ".part.safetensors")) do
+        if al.is_tensor(t) and name:find "^model" then
+          assert.equal(0, (t - t):abs():sum():item(), name)
+        end
+      end
+      train(path, { loss = plain }) -- goes on from there
+    end
+    local path = stem() -- weights that a step of the optimizer spoils
+    local net = network()
+    local sgd = al.optim.sgd(net:parameters(), { lr = 0.1 })
+    local step = sgd.step
+    sgd.step = function(self)
+      step(self)
+      al.no_grad(function() net[1].weight:fill_(0 / 0) end)
+    end
+    assert.error_matches(function()
+      al.fit(net, loader(), { steps = 3, optim = sgd, save = path, save_every = 0 })
+    end, "weights are not finite after step 1")
+    assert.is_false(al.io.exists(path .. ".part.safetensors"))
+  end)
+
+  it("are one process's at a time; a dead one holds nothing", function()
+    if jit then return end -- names lua5.4
+    local path = stem()
+    local held = al.native.lock(path .. ".lock")
+    local ok, message = pcall(train, path)
+    assert.is_false(ok)
+    assert.is_truthy(message:find("is being trained by process %d+"), message)
+    al.native.unlock(path .. ".lock", held)
+    os.execute(("%s -l albedo -e 'albedo.native.lock(%q) os.exit(true, false)'")
+      :format(os.getenv "LUA" or "lua5.4", path .. ".lock"))
+    assert.is_true(al.io.exists(path .. ".lock"))
+    train(path)
+    assert.is_false(al.io.exists(path .. ".lock"))
+    cut(path, 3, { fresh = true }) -- an error frees it
+    assert.is_false(al.io.exists(path .. ".lock"))
+  end)
+
+  it("show a flipped bit by their checksum: the checkpoint before serves", function()
+    if not require("albedo.optional").list().zlib then return end
+    local path = stem()
+    local expected = train(path, { loss = plain })
+    forget(path)
+    cut(path, 7)
+    local part = path .. ".part.safetensors"
+    local bytes = files.read(part)
+    local at = #bytes - 50
+    files.write(part, bytes:sub(1, at - 1) .. string.char((bytes:byte(at) + 64) % 256) .. bytes:sub(at + 1))
+    local saves = require "albedo.saves"(path)
+    local file, why = saves:open()
+    assert.is_truthy(file.path:find(".previous", 1, true))
+    assert.is_truthy(why:find "damaged", why)
+    assert.is_true(train(path, { loss = plain }) == expected)
+  end)
+
+  it("cannot be written: told before the first step, or the weights are elsewhere", function()
+    local before, calls = stem(), 0
+    local function count(output, target)
+      calls = calls + 1
+      return output:cross_entropy(target)
+    end
+    files.write(before, "a file where a folder is asked for")
+    assert.error_matches(function() train(before .. "/net", { loss = count }) end, "cannot write")
+    assert.equal(0, calls)
+    local path = stem()
+    local _, message = pcall(train, path, { loss = function(output, target)
+      al.io.make_folder(path .. ".safetensors") -- in the place of the trained network's file
+      return output:cross_entropy(target)
+    end })
+    local elsewhere = message:match "Its weights are in (%S+)"
+    assert.is_truthy(elsewhere, message)
+    al.load(elsewhere, { model = network() })
+    os.remove(elsewhere)
+  end)
+
+  it("left over by a process that was killed are removed", function()
+    local path = stem()
+    local left = { ".part.safetensors.new.lEgQpS", ".safetensors.aB3dEf", ".part.safetensors.abcdef" }
+    local other = path .. "2.safetensors.aB3dEf" -- another training's
+    for _, ending in ipairs(left) do files.write(path .. ending, "x") end
+    files.write(other, "x")
+    train(path)
+    for _, ending in ipairs(left) do assert.is_false(al.io.exists(path .. ending), ending) end
+    assert.is_true(al.io.exists(other))
   end)
 end)
 

@@ -69,8 +69,8 @@ local function schedule_of(o, optim, steps)
   end
   if type(kind) == "function" then return kind(optim, steps) end
   if has_state(kind) then return kind end
-  wrong('schedule is "cosine", "none", a schedule, or function(optimizer, steps) -> one; got %s',
-    tostring(kind))
+  wrong('schedule is "cosine", "none", a schedule, or function(optimizer, steps) -> one; '
+    .. "got %s", tostring(kind))
 end
 
 local function start(net, batches, opts)
@@ -139,7 +139,9 @@ function Fit:validate()
     wrong "validate returns several figures: `watch` names the one that counts"
   end
   local score = figures[watch]
-  if type(score) ~= "number" then wrong("validate gives no number named %s", tostring(watch)) end
+  if type(score) ~= "number" then
+    wrong("validate gives no number named %s", tostring(watch))
+  end
   if score ~= score then say("%s: validate is NaN at step %d", self.o.label, self.step) end
   return figures, score
 end
@@ -341,10 +343,10 @@ end
 -- fresh = true begins anew; label; about = table (names, numbers, lists: the classes, the size)
 -- kept with the weights, as JSON in the file's "about".
 --
--- Called again it goes on where it was cut off, or reads back what is trained already. The files
--- hold what the run was: the network's shapes, the data (number, batches; paths and classes of a
--- folder), the options, `about`. Where one of these is another, al.fit raises, and names it;
--- functions are not looked into. One process at a time trains at a `save`.
+-- Called again it goes on where it was cut off, or reads back what is trained already. The
+-- files hold what the run was: the network's shapes, the data (number, batches; paths and
+-- classes of a folder), the options, `about`. Where one of these is another, al.fit raises, and
+-- names it; functions are not looked into. One process at a time trains at a `save`.
 --
 -- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of
 -- a run of that length, unless it depends on the length (the cosine does: its rate rises again;
@@ -354,8 +356,8 @@ end
 --
 -- Returns { loss = { step, value }, score = { step, value } (lists), best, step, stopped,
 -- resumed, seconds }. The network has the best weights then, and is in evaluation mode. SIGINT
--- and SIGTERM end the step, save, and raise. A loss or gradient of NaN or infinity raises before
--- it reaches the weights.
+-- and SIGTERM end the step, save, and raise. A loss or gradient of NaN or infinity raises
+-- before it reaches the weights.
 return { fit = function(net, batches, opts)
   local self = start(net, batches, opts)
   if not self.saves then return self:run() end

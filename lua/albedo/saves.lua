@@ -18,8 +18,8 @@ local function sweep(self)
   local found, lfs = pcall(require, "lfs")
   if not found then return end
   local ours = { [self.lines .. ".new"] = true }
-  for _, path in ipairs { self.part, self.part .. ".new", self.previous, self.best, self.final } do
-    ours[path] = true
+  for _, path in ipairs { self.part, self.previous, self.best, self.final } do
+    ours[path], ours[path .. ".new"] = true, true
   end
   local readable, entries, folder = pcall(lfs.dir, self.folder)
   for file in readable and entries or function() end, folder do

@@ -91,8 +91,8 @@ function datasets.tensors(...)
       local out = {}
       for k, t in ipairs(all) do
         local row = t:narrow(1, i, 1):reshape(-1)
-        local n = math.min(row:numel(), 16)
-        out[k] = row:narrow(1, math.floor((row:numel() - n) / 2) + 1, n):bytes()
+        local few = math.min(row:numel(), 16)
+        out[k] = row:narrow(1, math.floor((row:numel() - few) / 2) + 1, few):bytes()
       end
       return table.concat(out)
     end,

@@ -83,7 +83,8 @@ function Fit:broken(what, step)
   local kept = ""
   if self.kept_step then
     kept = (" Step %d is kept in %s, from which the same call would come here again: other "
-      .. "options need fresh = true, or another `save`."):format(self.kept_step, self.saves.part)
+      .. "options need fresh = true, or another `save`.")
+      :format(self.kept_step, self.saves.part)
   elseif self.saves then
     kept = " Nothing was saved."
   end

@@ -40,7 +40,9 @@ local function called(v)
   if al.is_tensor(v) then return "a tensor" end
   if type(v) ~= "table" and type(v) ~= "function" then return tostring(v) end
   if al.nn.is_module(v) then return "a module" end
-  if datasets.is_dataset(v) then return "a dataset: al.data.loader(set, { batch = 32 }) is one" end
+  if datasets.is_dataset(v) then
+    return "a dataset: al.data.loader(set, { batch = 32 }) is one"
+  end
   return "a " .. type(v)
 end
 
@@ -117,11 +119,11 @@ end
 
 local function check_about(about)
   if about == nil then return end
-  local fine, why = type(about) == "table", nil
-  if fine then fine, why = pcall(json.encode, about) end
-  if not fine then
+  local notes = { "got " .. called(about) }
+  if type(about) == "table" then notes = select(2, json.encode(about)) end
+  if notes then
     wrong("about is a table of names, numbers and lists to keep with the weights; %s",
-      why and tostring(why):match "[^\n]*" or "got " .. called(about))
+      notes[1])
   end
 end
 
@@ -145,18 +147,18 @@ local function steps_of(o, batches)
   if o.steps then return o.steps end
   if not o.epochs then wrong "steps or epochs is wanted: how long to train" end
   local epoch = epoch_of("the loader", batches)
-  if not epoch then wrong "epochs count a loader's batches; here it is steps that must be given" end
+  if not epoch then wrong "epochs count a loader's batches; here steps must be given" end
   return math.max(1, math.floor(o.epochs * epoch / o.accumulate))
 end
 
 --- The options, filled in; their `steps` is there, `save` without ending.
 function given.check(net, batches, opts)
   if not has(net, "parameters", "train", "eval", "state_dict") then
-    wrong("al.fit(net, batches, { ... }): net is a module such as al.nn.Sequential; got %s",
+    wrong("net is a module such as al.nn.Sequential; got %s",
       called(net))
   end
   if not callable(batches) or al.nn.is_module(batches) then
-    wrong("al.fit(net, batches, { ... }): batches is a loader, or a function(i) -> x, y; got %s",
+    wrong("batches is a loader, or a function(i) -> x, y; got %s",
       called(batches))
   end
   local o = options("al.fit", opts, DEFAULTS, FURTHER)
