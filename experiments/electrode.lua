@@ -75,7 +75,8 @@ local function trained(lists, val, label)
   local shape = { in_channels = 1, classes = #PHASES, base = run.base, levels = 3 }
   local net = al.models.unet3d(shape)
   run:fit(net, lab.patches(lists, { size = run.patch, batch = run.batch }), {
-    lr = run.lr, warmup = math.min(10, run.steps), checks = 4, loss = loss, label = label, clip = 5,
+    lr = run.lr, warmup = math.min(10, run.steps), checks = 4, loss = loss, label = label,
+    clip = 5,
     validate = function(n) return structure.compare(segment(n, val.x), val.y, PHASES).dice end,
   })
   return function(v) return segment(net, v.x) end, net
