@@ -58,17 +58,6 @@ describe("the README", function()
     end
   end)
 
-  it("shows a prediction of the network that its example trained", function()
-    local out, ok = run(lua .. " examples/17_folder.lua", "")
-    assert.is_true(ok, out)
-    local typed = blocks "repl"
-    assert.equal(1, #typed)
-    out = run(lua .. " -l albedo -e 'require \"albedo.repl\"()'", (typed[1]:gsub("%f[^\n%z]>+ ", "")) .. "\n")
-    assert.is_nil(out:find "stdin:", out)
-    assert.is_truthy(out:find("3x32x32 uint8", 1, true), out)
-    assert.is_truthy(out:find "%[float32 1x2", out)
-  end)
-
   -- What a line of a shell block calls must be there: targets, scripts, and al's names in `-e`.
   it("names in its shell blocks what exists, and runs the scripts it shows", function()
     local makefile, seen = io.open("Makefile"):read "*a", 0
@@ -106,10 +95,25 @@ describe("the README", function()
     local command = at:format(dir, lua, here)
     local out, ok = run(command, "")
     assert.is_true(ok, out)
-    assert.is_not_nil(io.open(dir .. "/runs/folder/report.html"))
+    assert.is_not_nil(io.open(dir .. "/runs/photos/report.html"))
     out, ok = run(command, "")
     assert.is_true(ok, out)
-    os.execute("rm -rf '" .. dir .. "'")
     assert.is_truthy(out:find("trained already", 1, true), out)
+    -- the README's lines for the REPL, of these pictures
+    os.execute(("ln -s '%s/examples' '%s/examples'"):format(here, dir))
+    local typed = blocks "repl"
+    assert.equal(1, #typed)
+    out = run(("cd '%s' && %s -l albedo -e 'require \"albedo.repl\"()'"):format(dir, lua),
+      (typed[1]:gsub("%f[^\n%z]>+ ", "")) .. "\n")
+    assert.is_nil(out:find "stdin:", out)
+    assert.is_truthy(out:find "trained already", out)
+    assert.is_truthy(out:find "%d%.%d%d cat\n%d%.%d%d dog", out)
+    assert.is_truthy(out:find("model: 14 matched\n", 1, true), out)
+    -- another picture: another run
+    os.execute(("mv '%s/photos/cat/1.png' '%s/photos/cat/new.png'"):format(dir, dir))
+    out, ok = run(command, "")
+    os.execute("rm -rf '" .. dir .. "'")
+    assert.is_falsy(ok)
+    assert.is_truthy(out:find "17_folder.lua:%d+: al.fit: runs/photos/net.safetensors is of another run: data was", out)
   end)
 end)

@@ -441,6 +441,17 @@ local function read(path, opts)
   return (READERS[kind_of(path, o.max_bytes)] or read_safetensors)(path, o)
 end
 
+-- What is left of a file prints as what went where, and the names of the rest.
+local function said(state, parts)
+  local names = {}
+  for name in pairs(state) do names[#names + 1] = name end
+  table.sort(parts)
+  table.sort(names)
+  local text = table.concat(parts, "\n")
+  if names[1] then text = text .. "\nleft, by name: " .. table.concat(names, ", ") end
+  return setmetatable(state, { __tostring = function() return text end })
+end
+
 --- Reads a safetensors file: name -> value (its large tensors view the file: see io.open); npy
 -- gives a tensor, npz name -> tensor, PyTorch's
 -- .pth and .pt what they hold, as tables (no code of the file runs). With `into`, a table of
@@ -453,6 +464,7 @@ local function load(path, into, load_options)
   if into and type(state) ~= "table" then
     error(("al.load: %s holds one tensor, nothing by name"):format(path), 2)
   end
+  local parts = {}
   for name, target in pairs(into or {}) do
     if al.is_tensor(target) then
       if not al.is_tensor(state[name]) then
@@ -470,10 +482,11 @@ local function load(path, into, load_options)
       if type(target) ~= "table" or not target.load_state_dict then
         error(("al.load: %s has no load_state_dict"):format(name), 2)
       end
-      target:load_state_dict(part, load_options)
+      local report = target:load_state_dict(part, load_options)
+      parts[#parts + 1] = ("%s: %s"):format(name, report and tostring(report) or "taken")
     end
   end
-  return state
+  return parts[1] and said(state, parts) or state
 end
 
 --- The weights in a file, safetensors or PyTorch's: name -> tensor, and the file's metadata.
