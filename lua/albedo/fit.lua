@@ -34,13 +34,14 @@ local function has_state(v) return type(v) == "table" and type(v.state_dict) == 
 -- Calls body(x, y, ...) for the batches after the first `done`, each in a memory scope, until
 -- it gives true. `batches` is a function of the batch's number, or a loader, run for as many
 -- epochs as it takes; one without a state is read from its start, and ready() called where
--- that is behind.
-local function each_batch(batches, done, ready, body)
+-- that is behind. A scope forgets where an error came from: traced(message) adds it before.
+local function each_batch(batches, done, ready, traced, body)
   if type(batches) == "function" then
     ready()
     repeat
       done = done + 1
-      local over = al.scope(function() return body(batches(done)) end)
+      local ok, over = al.scope(xpcall, function() return body(batches(done)) end, traced)
+      if not ok then error(over, 0) end
     until over
     return
   end
@@ -255,7 +256,8 @@ function Fit:loop()
   local waiting, seen, sum = {}, 0, 0
   optim:zero_grad()
   local function ready() if self.rng then al.rng_state(self.rng) end end
-  each_batch(self.batches, self.step * k, ready, function(...)
+  local function traced(message) return self:traced(message) end
+  each_batch(self.batches, self.step * k, ready, traced, function(...)
     seen = seen + 1
     if optim.closure then
       waiting[seen] = { ... }

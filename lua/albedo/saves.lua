@@ -133,7 +133,7 @@ function Saves:save(state)
   end)
   if not ok then
     os.remove(new)
-    return nil, tostring(reason)
+    return nil, (tostring(reason):gsub("^.-al%.save: ", ""))
   end
   -- one that is damaged does not take the place of a sound one
   if self.damaged then os.remove(self.part) else os.rename(self.part, self.previous) end
