@@ -444,8 +444,8 @@ describe("al.fit, called wrongly", function()
       local value = inner(output) -- not a tail call
       return value
     end
-    for _, batches in ipairs { loader(), function() return x, y end } do
-      local ok, message = pcall(al.fit, model, batches, { steps = 1, loss = loss })
+    for _, from in ipairs { loader(), function() return x, y end } do
+      local ok, message = pcall(al.fit, model, from, { steps = 1, loss = loss })
       assert.is_false(ok)
       local _, n = message:gsub("fit_spec.lua:%d+", "")
       assert.equal(2, n, message)

@@ -174,7 +174,8 @@ function Fit:finish()
     os.remove(elsewhere)
     elsewhere = elsewhere .. ".safetensors"
     local kept = pcall(al.save, elsewhere, state)
-    wrong("%s is trained but not saved: %s. %s", self.o.label, (tostring(reason):gsub("^.-al%.save: ", "")), kept
+    reason = tostring(reason):gsub("^.-al%.save: ", "")
+    wrong("%s is trained but not saved: %s. %s", self.o.label, reason, kept
       and "Its weights are in " .. elsewhere
       or "The same call goes on from its last checkpoint")
   end
