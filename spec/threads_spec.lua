@@ -10,6 +10,7 @@ local cases = {
   { "softmax", function(x) return x:softmax(2) end, { 64, 3000 } },
   { "logsumexp", function(x) return x:logsumexp(1) end, { 3000, 64 } },
   { "exp", function(x) return x:exp() end, { 200, 1000 } },
+  { "streamed ops", function(x, y) return (x + y):relu():exp() end, { 1601, 2003 }, { 1601, 2003 } },
   { "cumsum", function(x) return x:cumsum(2) end, { 50, 4000 } },
   { "broadcast", function(x, b) return x * b end, { 500, 300 }, { 300 } },
   { "matmul", function(x, w) return x:matmul(w) end, { 257, 300 }, { 300, 123 } },
@@ -73,4 +74,17 @@ describe("the number of threads changes no bit of", function()
     assert.is_true(one == draw(2))
     assert.is_true(one == draw(4))
   end)
+end)
+
+-- Results larger than the caches are written past them.
+it("a large elementwise result is its parts'", function()
+  for _, dtype in ipairs { "float32", "float64", "int64" } do
+    local x = al.arange(3300001):to(dtype)
+    local y = x * 3 - x
+    assert.equal(0, (y - al.arange(3300001):to(dtype) * 2):abs():max():item())
+    for _, at in ipairs { 1, 1638400, 3299990 } do
+      local part = x:narrow(1, at, 11)
+      assert.equal((part * 3 - part):bytes(), y:narrow(1, at, 11):bytes())
+    end
+  end
 end)

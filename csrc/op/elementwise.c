@@ -1,6 +1,8 @@
 // Elementwise ops: the registry's side of kernel/elementwise.def.
 #include "elementwise.h"
 
+#include "../core/stream.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -13,6 +15,7 @@ typedef struct runner {
   al_core core;
   int nops, size[4];
   al_elementwise_context *context;
+  bool stream; // the result is larger than the caches and none of the operands
 } runner;
 
 static void pack(char *to, const char *from, int64_t n, int64_t stride, int size) {
@@ -54,11 +57,27 @@ static void run_blocks(const runner *r, int64_t n, char *const *ptr, const int64
   }
 }
 
+// The result by way of a room so small that the processor loads the next operands while it
+// streams out the last results: the bytes a second of a streaming copy.
+static void run_stream(const runner *r, int64_t n, char *const *ptr) {
+  enum { ROOM = 512 };
+  _Alignas(64) char room[ROOM];
+  const char *at[4] = {0};
+  for (int64_t i = 0, m, most = ROOM / r->size[0]; i < n; i += m) {
+    m = n - i < most ? n - i : most;
+    for (int k = 1; k < r->nops; k++) at[k] = ptr[k] + i * r->size[k];
+    r->core(m, room, at[1], at[2], at[3], r->context);
+    al_stream(ptr[0] + i * r->size[0], room, m * r->size[0]);
+  }
+  al_stream_end();
+}
+
 static void run(int64_t n, char *const *ptr, const int64_t *stride, const void *context) {
   const runner *r = context;
   bool plain = true;
   for (int k = 0; k < r->nops; k++) plain &= stride[k] == r->size[k];
-  if (plain || n == 1)
+  if (plain && r->stream) run_stream(r, n, ptr);
+  else if (plain || n == 1)
     r->core(n, ptr[0], r->nops > 1 ? ptr[1] : 0, r->nops > 2 ? ptr[2] : 0,
             r->nops > 3 ? ptr[3] : 0, r->context);
   else run_blocks(r, n, ptr, stride);
@@ -83,8 +102,11 @@ int al_elementwise(al_core core, int nops, al_tensor *const *t,
     return 0;
   }
   if (al_iter_open(&it, nops, t)) return -1;
-  runner r = {core, nops, {0}, context};
-  for (int k = 0; k < nops; k++) r.size[k] = (int)al_dtype_size(t[k]->dtype);
+  runner r = {core, nops, {0}, context, n * (int64_t)al_dtype_size(t[0]->dtype) >= AL_STREAM};
+  for (int k = 0; k < nops; k++) {
+    r.size[k] = (int)al_dtype_size(t[k]->dtype);
+    r.stream &= !k || t[k]->storage != t[0]->storage;
+  }
   al_iter_run(&it, run, &r);
   return 0;
 }
