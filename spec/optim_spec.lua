@@ -119,6 +119,23 @@ describe("optim", function()
     end
   end)
 
+  it("has a buffer of momentum only with momentum, and takes one up or loads one", function()
+    local p = al.ones(2):requires_grad_()
+    p.grad = al.ones(2)
+    local opt = optim.sgd({ p }, { lr = 1 })
+    opt:step()
+    assert.is_nil(opt:state_dict()["state.0.momentum"])
+    assert.equal(1, opt:state_dict()["state.0.step"])
+    opt.groups[1].momentum = 0.5
+    opt:step()
+    opt:step()
+    assert.same({ -2.5, -2.5 }, p:totable()) -- 1 - 1 - 1 - (0.5 + 1)
+    local again = optim.sgd({ p }, { lr = 1 })
+    again:load_state_dict(opt:state_dict())
+    assert.same({ 1.5, 1.5 }, again:state_dict()["state.0.momentum"]:totable())
+    assert.equal(0.5, again.groups[1].momentum)
+  end)
+
   it("keeps groups with rates of their own", function()
     local a, b = al.ones(2), al.ones(2)
     a.requires_grad, b.requires_grad = true, true

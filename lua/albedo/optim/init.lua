@@ -30,8 +30,9 @@ end
 local Optimizer = {}
 Optimizer.__index = Optimizer
 
--- rule: { name, options with defaults, states = names of the buffers each parameter has,
--- step(group, params, buffers, t): from the .grad of each }
+-- rule: { name, options with defaults, states = names of the buffers each parameter has (one
+-- that is an option's name too, only where that option is not 0), step(group, params, buffers,
+-- t): from the .grad of each }
 local function optimizer(rule)
   return function(params, opts)
     local self = setmetatable({ rule = rule, groups = {}, state = {}, member = {} }, Optimizer)
@@ -101,17 +102,16 @@ function Optimizer:zero_grad()
   end
 end
 
--- The state of a parameter, made of zeros at its first step.
 local function state_of(self, p)
-  local state = self.state[p]
-  if not state then
-    state = { step = 0 }
-    for _, name in ipairs(self.rule.states) do
-      state[name] = al.hold(al.zeros_like(p:detach()))
-    end
-    self.state[p] = state
-  end
+  local state = self.state[p] or { step = 0 }
+  self.state[p] = state
   return state
+end
+
+-- The buffer `name` of a parameter's state, made of zeros when first wanted.
+local function buffer_of(state, name, p)
+  state[name] = state[name] or al.hold(al.zeros_like(p:detach()))
+  return state[name]
 end
 
 --- One update from the gradients that the last backward left.
@@ -133,7 +133,11 @@ function Optimizer:step()
         end
         table.insert(batch.states, state)
         table.insert(batch.params, p)
-        for i, name in ipairs(rule.states) do table.insert(batch.buffers[i], state[name]) end
+        for i, name in ipairs(rule.states) do
+          if group[name] ~= 0 then
+            table.insert(batch.buffers[i], buffer_of(state, name, p))
+          end
+        end
       end
     end
     for _, batch in ipairs(order) do
@@ -174,12 +178,13 @@ end
 --- Takes the state back; the groups must be those of the optimizer that saved it. A name or
 -- value that does not fit raises.
 function Optimizer:load_state_dict(dict)
-  local params = {}
+  local params, known = {}, {}
   local function misfit(key)
     al.raise(("%s: the state dict's '%s' does not fit this optimizer")
       :format(self.rule.name, key))
   end
   each(self, function(n, p) params[n] = p end)
+  for _, name in ipairs(self.rule.states) do known[name] = true end
   for key, value in pairs(dict) do
     local kind, number, name = key:match "^(%a+)%.(%d+)%.([%w_]+)$"
     number = tonumber(number)
@@ -191,9 +196,9 @@ function Optimizer:load_state_dict(dict)
     elseif p and name == "step" then
       if type(value) ~= "number" or value < 0 then misfit(key) end
       state_of(self, p).step = value
-    elseif p and al.is_tensor(state_of(self, p)[name]) and al.is_tensor(value) then
+    elseif p and known[name] and al.is_tensor(value) then
       if table.concat(value.shape, "x") ~= table.concat(p.shape, "x") then misfit(key) end
-      state_of(self, p)[name]:copy_(value)
+      buffer_of(state_of(self, p), name, p):copy_(value)
     else
       misfit(key)
     end
