@@ -627,6 +627,19 @@ describe("a run's files", function()
     os.remove(elsewhere)
   end)
 
+  it("say how many figures are lost with the file of their lines", function()
+    local path, said = stem(), {}
+    cut(path, 7)
+    os.remove(path .. ".jsonl")
+    local null = io.stderr
+    rawset(io, "stderr", { write = function(_, ...) said[#said + 1] = table.concat { ... } end,
+      flush = function() end })
+    local ok, message = pcall(train, path, { loss = plain })
+    rawset(io, "stderr", null)
+    assert.is_true(ok, message)
+    assert.is_truthy(table.concat(said):find("net.jsonl has lost the figures of 6 steps", 1, true))
+  end)
+
   it("left over by a process that was killed are removed", function()
     local path = stem()
     local left = { ".part.safetensors.new.lEgQpS", ".safetensors.aB3dEf", ".part.safetensors.abcdef" }

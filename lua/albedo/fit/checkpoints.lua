@@ -11,7 +11,9 @@ return function(Fit)
 
 local function column(list) return al.tensor(list, { dtype = "float64" }) end
 
--- The figures a file holds beside the parts.
+-- The figures a file holds beside the parts: the steps done and asked for; the best score of
+-- the validation, its step, and how many checks were no better since (bad); the losses since
+-- the last check (their sum, their count); what was before, for the history; the run's record.
 function Fit:figures()
   local h = self.history
   return {
