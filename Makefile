@@ -74,10 +74,10 @@ ISA_generic :=
 ISA_avx2 := -march=x86-64-v3
 ISA_avx512 := -march=x86-64-v4 -mprefer-vector-width=512
 
-# Which kernels are LEAN; of the plain x86-64 build, which few machines run, all but norm (23 times slower).
+# Which kernels are LEAN; of the plain x86-64 build, which few machines run, these too.
 LEAN_generic := $(if $(filter x86_64,$(ARCH)),conv% gemm% optim pool resample resize)
 LEAN_avx512 := conv_depthwise
-LEAN_KERNELS := conv_depthwise3 elementwise elementwise_binary match optim pool random recurrent reduce resample resize softmax
+LEAN_KERNELS := conv_depthwise3 elementwise elementwise_binary match norm optim pool random recurrent reduce resample resize softmax
 
 # Objects that know no Lua serve both: the LuaJIT module takes the release's.
 K := $(if $(filter luajit,$(VARIANT)),build/release,$(B))

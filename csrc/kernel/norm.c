@@ -12,17 +12,19 @@ enum { BLOCK = 2048 };
 #include "norm.c"
 
 #define LOOPS(bits) \
-  { moments_##bits, dots_##bits, scale_##bits, scale_by_##bits, blend_##bits, gather_##bits }
+  { moments_##bits, dots_##bits, scale_##bits, scale_by_##bits, blend_##bits, blend_by_##bits }
 const al_norm_kernels AL_K(al_norm) = {LOOPS(f32), LOOPS(f64)};
 
 #else
 #include "real.h"
 
-/* Lanes are added in one order, whatever their number. */
+/* Lanes are added as a tree. */
 AL_INLINE double AL_S(total)(rvec v) {
-  double s = 0;
-  for (int i = 0; i < LANES; i++) s += (double)v[i];
-  return s;
+  double s[LANES];
+  for (int i = 0; i < LANES; i++) s[i] = (double)v[i];
+  for (int h = LANES / 2; h; h /= 2)
+    for (int i = 0; i < h; i++) s[i] += s[i + h];
+  return s[0];
 }
 
 static void AL_S(moments)(const void *from, int64_t n, double mid, double *sum) {
@@ -77,39 +79,49 @@ static void AL_S(dots)(const void *g, const void *w, const void *x, int64_t n, d
 }
 
 static void AL_S(scale)(const void *from, void *to, int64_t n, double mean, double scale,
-                        double shift) {
+                        double shift, bool stream) {
   const real *x = from, m = (real)mean, a = (real)scale, b = (real)shift;
-  real *restrict y = to;
-  for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + b;
+  real *y = to;
+#define SCALED(AT) ((AT(x) - m) * a + b)
+  AL_WRITE(y, n, stream, SCALED);
+#undef SCALED
 }
 
 static void AL_S(scale_by)(const void *from, const void *weight, const void *bias, void *to,
-                           int64_t n, double mean, double scale) {
+                           int64_t n, double mean, double scale, bool stream) {
   const real *x = from, *w = weight, *b = bias, m = (real)mean, a = (real)scale;
-  real *restrict y = to;
-  if (w && b)
-    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a * w[i] + b[i];
-  else if (w)
-    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a * w[i];
-  else
-    for (int64_t i = 0; i < n; i++) y[i] = (x[i] - m) * a + (b ? b[i] : 0);
+  real *y = to;
+#define BOTH(AT) ((AT(x) - m) * a * AT(w) + AT(b))
+#define WEIGHED(AT) ((AT(x) - m) * a * AT(w))
+#define PLAIN(AT) ((AT(x) - m) * a)
+  if (w && b) AL_WRITE(y, n, stream, BOTH);
+  else if (w) AL_WRITE(y, n, stream, WEIGHED);
+  else AL_WRITE(y, n, stream, PLAIN);
+  for (int64_t i = 0; b && !w && i < n; i++) y[i] += b[i];
+#undef BOTH
+#undef WEIGHED
+#undef PLAIN
 }
 
-static void AL_S(blend)(const void *grad, const void *weight, const void *from, void *to,
-                        int64_t n, double mean, double a0, double b0, double c0) {
+static void AL_S(blend)(const void *grad, const void *from, void *to, int64_t n, double mean,
+                        double a0, double b0, double c0, bool stream) {
+  const real *g = grad, *x = from, m = (real)mean, a = (real)a0, b = (real)b0, c = (real)c0;
+  real *gx = to;
+#define BLENDED(AT) (a * AT(g) + b * (AT(x) - m) + c)
+  AL_WRITE(gx, n, stream, BLENDED);
+#undef BLENDED
+}
+
+static void AL_S(blend_by)(const void *grad, const void *weight, const void *from, void *to,
+                           void *to_weight, void *to_bias, int64_t n, double mean, double a0,
+                           double b0, double c0, bool stream) {
   const real *g = grad, *w = weight, *x = from, m = (real)mean, a = (real)a0, b = (real)b0,
              c = (real)c0;
-  real *restrict gx = to;
-  if (w)
-    for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] * w[i] + b * (x[i] - m) + c;
-  else
-    for (int64_t i = 0; i < n; i++) gx[i] = a * g[i] + b * (x[i] - m) + c;
-}
-
-static void AL_S(gather)(const void *grad, const void *from, void *weight, void *bias,
-                         int64_t n, double mean, double scale) {
-  const real *g = grad, *x = from, m = (real)mean, a = (real)scale;
-  real *restrict gw = weight, *restrict gb = bias;
+  real *gx = to, *restrict gw = to_weight, *restrict gb = to_bias;
+#define BLENDED(AT) (a * AT(g) * AT(w) + b * (AT(x) - m) + c)
+  if (w) AL_WRITE(gx, n, stream, BLENDED);
+  else AL_S(blend)(g, x, gx, n, mean, a0, b0, c0, stream);
+#undef BLENDED
   for (int64_t i = 0; i < n; i++) {
     gw[i] += g[i] * (x[i] - m) * a;
     gb[i] += g[i];

@@ -97,6 +97,27 @@ AL_INLINE void AL_S(stream)(real *p, rvec v) {
 }
 #ifndef AL_STREAM_END
 #define AL_STREAM_END
+// y[i] = V(AT) for i < n, where V names its operands AT(p): lane by lane or one by one. A
+// streamed row begins with what leads to its first line of 64 bytes. The statement of nothing
+// keeps the few elements at the ends from being vectorised, which is long.
+#define AL_WRITE(y, n, streamed, V)                                       \
+  do {                                                                    \
+    int64_t i = 0, lead = (int64_t)((-(uintptr_t)(y)&63) / sizeof(real)); \
+    for (; streamed && i < lead && i < (n); i++) {                        \
+      (y)[i] = V(AL_ONE);                                                 \
+      __asm__ volatile("");                                               \
+    }                                                                     \
+    for (; i + LANES <= (n); i += LANES) {                                \
+      if (streamed) AL_S(stream)((y) + i, V(AL_LANES));                   \
+      else AL_S(store)((y) + i, V(AL_LANES));                             \
+    }                                                                     \
+    for (; i < (n); i++) {                                                \
+      (y)[i] = V(AL_ONE);                                                 \
+      __asm__ volatile("");                                               \
+    }                                                                     \
+  } while (0)
+#define AL_ONE(p) (p)[i]
+#define AL_LANES(p) AL_S(load)((p) + i)
 AL_INLINE void al_stream_end(void) {
 #if defined(__x86_64__)
   _mm_sfence();

@@ -1,5 +1,6 @@
 /* layer_norm.c: layer and rms normalisation: norm.c's formulas over rows, each read while it is
  * in the first-level cache. */
+#include "../core/stream.h"
 #include "norm.h"
 #include <math.h>
 #include <string.h>
@@ -10,9 +11,10 @@ typedef struct rows {
   const char *x, *g, *w, *b;
   char *y;
   double *mean, *rstd, eps;
-  char *part; /* (chunks, 2, d): sums for gw and gb */
+  char *part;  /* (chunks, 2, d): sums for gw and gb */
+  bool stream; /* y is larger than the caches */
 } rows;
-enum { CHUNK = 64 }; /* rows whose share of gw and gb is summed in the element type */
+enum { CHUNK = 128 }; /* rows whose share of gw and gb is summed in the element type */
 
 static void layer_rows(int64_t begin, int64_t end, void *arg) {
   const rows *q = arg;
@@ -26,8 +28,10 @@ static void layer_rows(int64_t begin, int64_t end, void *arg) {
     double m = sum[0] / (double)q->d, v = sum[1] / (double)q->d - m * m;
     q->mean[i] = first + m;
     q->rstd[i] = 1 / sqrt((v < 0 ? 0 : v) + q->eps);
-    q->k->scale_by(x, q->w, q->b, q->y + i * q->d * q->size, q->d, q->mean[i], q->rstd[i]);
+    q->k->scale_by(x, q->w, q->b, q->y + i * q->d * q->size, q->d, q->mean[i], q->rstd[i],
+                   q->stream);
   }
+  if (q->stream) al_stream_end();
 }
 
 /* One chunk of rows: gx of each, their share of gw and gb. */
@@ -39,11 +43,11 @@ static void layer_back(int64_t begin, int64_t end, void *arg) {
       const char *x = q->x + i * q->d * q->size, *g = q->g + i * q->d * q->size;
       double sum[2] = {0, 0}, r = q->rstd[i], n = (double)q->d;
       q->k->dots(g, q->w, x, q->d, q->mean[i], sum);
-      q->k->blend(g, q->w, x, q->y + i * q->d * q->size, q->d, q->mean[i], r,
-                  -r * r * r * sum[1] / n, -r * sum[0] / n);
-      q->k->gather(g, x, gw, gb, q->d, q->mean[i], r);
+      q->k->blend_by(g, q->w, x, q->y + i * q->d * q->size, gw, gb, q->d, q->mean[i], r,
+                     -r * r * r * sum[1] / n, -r * sum[0] / n, q->stream);
     }
   }
+  if (q->stream) al_stream_end();
 }
 
 /* The rows of x that are normalised: its last n dims must be `shape`. */
@@ -56,6 +60,7 @@ static int rows_of(rows *q, const al_tensor *x, const al_arg *shape) {
               .d = al_product(n, shape->ints.v),
               .size = (int64_t)al_dtype_size(x->dtype)};
   q->rows = q->d ? al_numel(x) / q->d : 0;
+  q->stream = al_numel(x) * q->size >= AL_STREAM;
   return 0;
 }
 

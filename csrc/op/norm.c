@@ -8,6 +8,7 @@
  * xhat)),  gw = sum g xhat,  gb = sum g. Sums are taken piece by piece and added in order: the
  * same bits for any number of threads. */
 #include "norm.h"
+#include "../core/stream.h"
 #include <math.h>
 #include <string.h>
 
@@ -41,7 +42,8 @@ typedef struct segments {
   double *shift, *mean, *var, *rstd; /* a group */
   double *s0, *s1, eps;              /* backward: sums of w g and w g (x - mean) a group */
   const double *w, *b;
-  bool fixed; /* mean and variance are no functions of x */
+  bool stream; /* y is larger than the caches */
+  bool fixed;  /* mean and variance are no functions of x */
 } segments;
 
 static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s,
@@ -54,6 +56,7 @@ static segments segments_of(const al_tensor *x, int64_t n, int64_t c, int64_t s,
                     .size = (int64_t)al_dtype_size(x->dtype),
                     .share = share,
                     .groups = share ? n * (c / share) : c,
+                    .stream = n * c * s * (int64_t)al_dtype_size(x->dtype) >= AL_STREAM,
                     .x = al_data(x)};
 }
 static int64_t group_of(const segments *q, int64_t segment) {
@@ -95,8 +98,9 @@ static void write_scaled(int64_t begin, int64_t end, void *arg) {
   for (int64_t t = begin, seg, len; t < end; t++) {
     int64_t at = locate(q, t, &seg, &len), i = group_of(q, seg), ch = seg % q->c;
     q->k->scale(q->x + at * q->size, q->y + at * q->size, len, q->mean[i],
-                q->rstd[i] * q->w[ch], q->b[ch]);
+                q->rstd[i] * q->w[ch], q->b[ch], q->stream);
   }
+  if (q->stream) al_stream_end();
 }
 static void write_gradient(int64_t begin, int64_t end, void *arg) {
   const segments *q = arg;
@@ -105,9 +109,10 @@ static void write_gradient(int64_t begin, int64_t end, void *arg) {
     int64_t at = locate(q, t, &seg, &len), i = group_of(q, seg);
     double r = q->rstd[i], b = q->fixed ? 0 : -r * r * r * q->s1[i] / m,
            c = q->fixed ? 0 : -r * q->s0[i] / m;
-    q->k->blend(q->g + at * q->size, NULL, q->x + at * q->size, q->y + at * q->size, len,
-                q->mean[i], r * q->w[seg % q->c], b, c);
+    q->k->blend(q->g + at * q->size, q->x + at * q->size, q->y + at * q->size, len, q->mean[i],
+                r * q->w[seg % q->c], b, c, q->stream);
   }
+  if (q->stream) al_stream_end();
 }
 static void over_pieces(segments *q, void (*fn)(int64_t, int64_t, void *)) {
   int64_t len = q->s < PIECE ? q->s : PIECE;
