@@ -25,6 +25,10 @@ local cases = {
   { "avg_pool2d", function(x) return x:avg_pool2d(3, { stride = 2 }) end, { 8, 32, 40, 40 } },
   { "batch_norm", function(x, w, b) return al.batch_norm(x, w, b, nil, nil, { training = true }) end, { 16, 24, 30, 30 }, { 24 }, { 24 } },
   { "layer_norm", function(x, w, b) return al.layer_norm(x, 300, w, b) end, { 512, 300 }, { 300 }, { 300 } },
+  { "streamed layer_norm", function(x, w, b) return al.layer_norm(x, 1001, w, b) end, { 3201, 1001 }, { 1001 }, { 1001 } },
+  { "streamed group_norm", function(x, w, b) return al.group_norm(x, 3, w, b) end, { 8, 6, 257, 263 }, { 6 }, { 6 } },
+  { "streamed softmax", function(x) return x:softmax(2) end, { 3201, 1001 } },
+  { "streamed softmax of columns", function(x) return x:softmax(2):log_softmax(2) end, { 3, 17, 251, 253 } },
   { "cross_entropy", function(x) return x:cross_entropy(al.arange(500):remainder(40):to("int64") + 1) end, { 500, 40 } },
   { "transposed copy", function(x) return x:transpose(1, 2):contiguous() end, { 700, 300 } },
   { "lstm", function(x, i, h, i2, h2) return (al.lstm(x, i, h, nil, nil, i2, h2)) end,
@@ -86,5 +90,27 @@ it("a large elementwise result is its parts'", function()
       local part = x:narrow(1, at, 11)
       assert.equal((part * 3 - part):bytes(), y:narrow(1, at, 11):bytes())
     end
+  end
+end)
+
+it("large rows and columns are normalised as small ones are", function()
+  local function near(a, b) assert.is_true((a - b):abs():max():item() < 2e-6) end
+  local x, w, b = al.randn(3201, 1001), al.randn(1001), al.randn(1001)
+  local part = x:narrow(1, 1597, 9):contiguous()
+  assert.equal(part:softmax(2):bytes(), x:softmax(2):narrow(1, 1597, 9):bytes())
+  assert.equal(part:log_softmax(2):bytes(), x:log_softmax(2):narrow(1, 1597, 9):bytes())
+  near(al.layer_norm(part, 1001, w, b), al.layer_norm(x, 1001, w, b):narrow(1, 1597, 9))
+  near(al.layer_norm(part, 1001), al.layer_norm(x, 1001):narrow(1, 1597, 9))
+  near(part:transpose(1, 2):contiguous():softmax(1):transpose(1, 2), part:softmax(2))
+  local c = al.randn(3, 17, 251, 253)
+  near(c:narrow(3, 100, 3):contiguous():softmax(2), c:softmax(2):narrow(3, 100, 3))
+  near(c:narrow(3, 100, 3):contiguous():log_softmax(2), c:log_softmax(2):narrow(3, 100, 3))
+  for _, f in ipairs { al.softmax, al.log_softmax } do -- gradients too
+    local function grad(t)
+      t = t:detach():requires_grad_()
+      return al.grad(f(t, 2):square():sum(), { t })[1]
+    end
+    near(grad(part), grad(x):narrow(1, 1597, 9))
+    near(grad(c:narrow(3, 100, 3):contiguous()), grad(c):narrow(3, 100, 3))
   end
 end)

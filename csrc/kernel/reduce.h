@@ -38,14 +38,15 @@ AL_DECLARE_TABLE(al_reduce_kernels, al_reduce);
 
 // Softmax and its relatives along the middle of (outer, n, inner) arrays; `inner` columns at a
 // stride.
-enum { AL_SOFTMAX, AL_LOG_SOFTMAX, AL_LOGSUMEXP };
+enum { AL_SOFTMAX, AL_LOG_SOFTMAX, AL_LOGSUMEXP, AL_LOG_PARTS };
 typedef struct al_softmax_kernels {
-  // one (n, inner) matrix, columns [begin, end); logsumexp writes one row
+  // one (n, inner) matrix, columns [begin, end); logsumexp writes one row, log parts two: the
+  // largest and log sum e^(x - largest). stream: y past the caches; al_stream_end follows.
   void (*forward[2])(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end,
-                     const void *x, void *y);
+                     const void *x, void *y, bool stream);
   // gx = y (g - sum g y), or g - e^y sum g
   void (*backward[2])(int kind, int64_t n, int64_t inner, int64_t begin, int64_t end,
-                      const void *y, const void *g, void *gx);
+                      const void *y, const void *g, void *gx, bool stream);
 } al_softmax_kernels;
 AL_DECLARE_TABLE(al_softmax_kernels, al_softmax);
 #endif

@@ -1,5 +1,7 @@
 /* softmax.c: softmax, log_softmax and logsumexp along one dim, last or not. */
+#include "../core/stream.h"
 #include "../kernel/reduce.h"
+#include "loss.h"
 #include "op.h"
 
 #include <math.h>
@@ -11,6 +13,7 @@ typedef struct job {
   int64_t n, inner, columns, blocks, size;
   const char *x, *g;
   char *y;
+  bool stream; /* y is larger than the caches */
 } job;
 
 /* (outer, n, inner) around dim; tasks are rows, or blocks of columns as wide as a second-level
@@ -23,6 +26,7 @@ static int open(job *j, const al_tensor *x, int64_t dim, int64_t *outer) {
   *outer = x->ndim ? al_product(d, x->shape) : 1;
   j->real = x->dtype == AL_FLOAT64;
   j->size = (int64_t)al_dtype_size((al_dtype)x->dtype);
+  j->stream = j->kind <= AL_LOG_SOFTMAX && al_numel(x) * j->size >= AL_STREAM;
   j->columns = j->n <= TALL ? WIDE : NARROW;
   j->blocks = (j->inner + j->columns - 1) / j->columns;
   return 0;
@@ -37,11 +41,13 @@ static void forward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
   for (int64_t t = begin; t < end; t++) {
     int64_t o = t / j->blocks, first = t % j->blocks * j->columns, last = first + j->columns;
-    char *y = j->y + o * (j->kind == AL_LOGSUMEXP ? 1 : j->n) * j->inner * j->size;
+    int64_t rows = j->kind == AL_LOGSUMEXP ? 1 : j->kind == AL_LOG_PARTS ? 2 : j->n;
+    char *y = j->y + o * rows * j->inner * j->size;
     AL_SELECT(al_softmax)
         .forward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
-                          j->x + o * j->n * j->inner * j->size, y);
+                          j->x + o * j->n * j->inner * j->size, y, j->stream);
   }
+  if (j->stream) al_stream_end();
 }
 static void backward_tasks(int64_t begin, int64_t end, void *context) {
   const job *j = context;
@@ -50,8 +56,9 @@ static void backward_tasks(int64_t begin, int64_t end, void *context) {
             last = first + j->columns;
     AL_SELECT(al_softmax)
         .backward[j->real](j->kind, j->n, j->inner, first, last < j->inner ? last : j->inner,
-                           j->x + at, j->g + at, j->y + at);
+                           j->x + at, j->g + at, j->y + at, j->stream);
   }
+  if (j->stream) al_stream_end();
 }
 
 static int forward(al_call *c, int kind) {
@@ -111,6 +118,18 @@ static al_tensor *lse(al_tensor *x, int d) {
   if (!y) return NULL;
   j.x = al_data(dense), j.y = al_data(y);
   al_parallel(outer * j.blocks, grain(&j), forward_tasks, &j);
+  return y;
+}
+
+al_tensor *al_log_parts(al_tensor *x, int64_t dim) {
+  job j = {.kind = AL_LOG_PARTS};
+  int64_t outer;
+  if (open(&j, x, dim, &outer)) return NULL;
+  int64_t shape[] = {outer, 2, j.inner};
+  al_tensor *y = al_empty((al_dtype)x->dtype, 3, shape);
+  if (!y) return NULL;
+  j.x = al_data(x), j.y = al_data(y);
+  if (j.n) al_parallel(outer * j.blocks, grain(&j), forward_tasks, &j);
   return y;
 }
 
