@@ -2,9 +2,10 @@
  *
  * Cross-entropy of logits x against a distribution q over classes is -sum_c q_c log p_c with p
  * = softmax(x); labels are a q with one entry, spread by label_smoothing, scaled by class
- * weights. Its gradient is p sum_c q_c - q, computed in one pass over softmax(x); nothing but x
- * is kept. */
+ * weights. Its gradient is p sum_c q_c - q, piece by piece while p is in the cache. Nothing but
+ * x is kept, and no tensor of x's shape made but the gradient. */
 #include "loss.h"
+#include "../kernel/reduce.h"
 #include "op.h"
 #include <math.h>
 #include <string.h>
@@ -63,32 +64,39 @@ static int check_logits(const al_tensor *x, const al_tensor *weight) {
 /* Everything a pass over positions reads. Position i = (n, s); x, gx are (n, c, s). */
 typedef struct entropy {
   int64_t n, c, s;
-  double smooth, total; /* label smoothing; sum of the class weights */
-  const double *w;      /* per class */
-  const int64_t *label; /* per position */
-  const double *scale;  /* per position: cotangent over the divisor */
-  const void *lp;
-  double *loss; /* per position */
+  double smooth, total;  /* label smoothing; sum of the class weights */
+  const double *w;       /* per class */
+  const int64_t *label;  /* per position */
+  const double *scale;   /* per position: cotangent over the divisor */
+  const void *x, *parts; /* (n, c, s); (n, 2, s): log p = (x - the first) - the second */
+  double *loss;          /* per position */
   void *gx;
   bool single;
 } entropy;
-enum { RUN = 1024 }; /* positions a task */
+enum { RUN = 512 }; /* positions a task */
 
-static double read(const void *p, bool single, int64_t i) {
-  return single ? (double)((const float *)p)[i] : ((const double *)p)[i];
+/* log p of class j at position i */
+static double log_p(const entropy *e, int64_t i, int64_t j) {
+  const int64_t n = i / e->s, at = i % e->s, x = (n * e->c + j) * e->s + at,
+                top = 2 * n * e->s + at;
+  if (e->single) {
+    const float *v = e->x, *part = e->parts;
+    return (double)((v[x] - part[top]) - part[top + e->s]);
+  }
+  const double *v = e->x, *part = e->parts;
+  return (v[x] - part[top]) - part[top + e->s];
 }
 
 static void loss_piece(int64_t begin, int64_t end, void *arg) {
   const entropy *e = arg;
   for (int64_t i = begin; i < end; i++) {
-    int64_t first = i / e->s * e->c * e->s + i % e->s, k = e->label[i];
+    int64_t k = e->label[i];
     double sum = 0;
     if (k >= 0) {
-      sum = (1 - e->smooth) * e->w[k] * read(e->lp, e->single, first + k * e->s);
+      sum = (1 - e->smooth) * e->w[k] * log_p(e, i, k);
       if (e->smooth > 0) {
         double all = 0;
-        for (int64_t j = 0; j < e->c; j++)
-          all += e->w[j] * read(e->lp, e->single, first + j * e->s);
+        for (int64_t j = 0; j < e->c; j++) all += e->w[j] * log_p(e, i, j);
         sum += e->smooth / (double)e->c * all;
       }
     }
@@ -96,7 +104,7 @@ static void loss_piece(int64_t begin, int64_t end, void *arg) {
   }
 }
 
-/* gx holds p: turned into scale (p sum q - q), for positions in runs within one n. */
+/* gx becomes p, then scale (p sum q - q), for positions in runs within one n. */
 #define GRADIENT(T)                                                                      \
   static void gradient_##T(const entropy *e, int64_t n, int64_t from, int64_t to) {      \
     T *gx = (T *)e->gx + n * e->c * e->s;                                                \
@@ -127,6 +135,10 @@ static void gradient_piece(int64_t begin, int64_t end, void *arg) {
   int64_t runs = (e->s + RUN - 1) / RUN;
   for (int64_t t = begin; t < end; t++) {
     int64_t from = t % runs * RUN, to = from + RUN < e->s ? from + RUN : e->s;
+    int64_t at = t / runs * e->c * e->s * (e->single ? 4 : 8);
+    AL_SELECT(al_softmax)
+        .forward[!e->single](AL_SOFTMAX, e->c, e->s, from, to, (const char *)e->x + at,
+                             (char *)e->gx + at, false);
     if (e->single) gradient_float(e, t / runs, from, to);
     else gradient_double(e, t / runs, from, to);
   }
@@ -192,10 +204,11 @@ static int cross_entropy_forward(al_call *c) {
   if (ARG_F(5) < 0 || ARG_F(5) > 1) return al_fail("label_smoothing lies in 0..1");
   if (al_is_float(ARG_T(1)->dtype)) return soft_forward(c, x, ARG_T(1), weight);
   entropy e;
-  al_tensor *lp = al_dense(al_apply(&al_op_log_softmax, x, (int64_t)1), (al_dtype)x->dtype);
-  if (!lp || open_entropy(&e, x, ARG_T(1), weight, ARG_I(3), ARG_F(5))) return -1;
+  al_tensor *xd = al_dense(x, (al_dtype)x->dtype), *parts = xd ? al_log_parts(xd, 1) : NULL;
+  if (!parts || open_entropy(&e, x, ARG_T(1), weight, ARG_I(3), ARG_F(5))) return -1;
   int64_t count = e.n * e.s;
-  e.lp = al_data(lp);
+  e.x = al_data(xd);
+  e.parts = al_data(parts);
   if (!(e.loss = doubles(count))) return -1;
   al_parallel(count, 1 << 12, loss_piece, &e);
   if (r == NONE) {
@@ -253,13 +266,14 @@ static int cross_entropy_grad(al_back *b) {
   if (open_entropy(&e, x, t, b->in[2], b->a[3].i, b->a[5].f)) return -1;
   if (b->create_graph) return cross_entropy_composed(b, &e, r);
   int64_t count = e.n * e.s;
-  al_tensor *g = al_dense(b->g[0], AL_FLOAT64), *gx = al_apply(&al_op_softmax, x, (int64_t)1);
+  al_tensor *g = al_dense(b->g[0], AL_FLOAT64), *xd = al_dense(x, (al_dtype)x->dtype);
+  al_tensor *gx = xd ? al_empty_like(xd, (al_dtype)x->dtype) : NULL;
   double *scale = doubles(count);
   if (!g || !gx || !scale) return -1;
-  if (!al_is_contiguous(gx) && !(gx = al_fresh_contiguous(gx, (al_dtype)x->dtype))) return -1;
   const double *gv = al_data(g), over = r == MEAN ? divisor(&e) : 1;
   for (int64_t i = 0; i < count; i++) scale[i] = gv[r == NONE ? i : 0] / over;
   e.scale = scale;
+  e.x = al_data(xd);
   e.gx = al_data(gx);
   int64_t runs = (e.s + RUN - 1) / RUN;
   al_parallel(e.n * runs, 1 + (1 << 14) / (e.c * (e.s < RUN ? e.s : RUN) + 1), gradient_piece,
