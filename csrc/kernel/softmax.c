@@ -23,6 +23,11 @@ const al_softmax_kernels AL_K(al_softmax) = {{forward_f32, forward_f64},
 #undef M
 #define M(f) AL_S(vm_##f)
 
+// Asks for n elements that are read next, ahead of the pass that would wait for each line.
+AL_INLINE void AL_S(ask)(const real *p, int64_t n) {
+  for (int64_t i = 0; i < n; i += (int64_t)(64 / sizeof *p)) __builtin_prefetch(p + i, 0, 2);
+}
+
 // One row: largest element first, so that no power overflows. NaN reaches every element by the
 // sum.
 AL_INLINE void AL_S(row)(int kind, int64_t n, const real *x, real *y, real *e, bool stream) {
@@ -60,9 +65,11 @@ AL_INLINE void AL_S(columns)(int kind, int64_t n, int64_t inner, int64_t w, cons
                              real *y, real *e, int64_t le, bool stream) {
   real top[BLOCK], sum[BLOCK];
   for (int64_t c = 0; c < w; c++) top[c] = -(real)INFINITY, sum[c] = 0;
-  for (int64_t i = 0; i < n; i++)
+  for (int64_t i = 0; i < n; i++) {
+    if (i + 1 < n) AL_S(ask)(x + (i + 1) * inner, w);
     for (int64_t c = 0; c < w; c++)
       top[c] = x[i * inner + c] > top[c] ? x[i * inner + c] : top[c];
+  }
   if (kind == AL_SOFTMAX) {
     for (int64_t i = 0; i < n; i++) {
 #pragma omp simd
@@ -138,9 +145,11 @@ AL_INLINE void AL_S(back)(int kind, int64_t n, int64_t inner, int64_t w, const r
     return;
   }
   for (int64_t c = 0; c < w; c++) sum[c] = 0;
-  for (int64_t i = 0; i < n; i++)
+  for (int64_t i = 0; i < n; i++) {
+    if (i + 1 < n) AL_S(ask)(y + (i + 1) * inner, w), AL_S(ask)(g + (i + 1) * inner, w);
     for (int64_t c = 0; c < w; c++)
       sum[c] += kind == AL_SOFTMAX ? g[i * inner + c] * y[i * inner + c] : g[i * inner + c];
+  }
   for (int64_t k = 0; k < n; k++, y += inner, g += inner, gx += inner) {
     if (kind == AL_SOFTMAX) {
       AL_WRITE(gx, w, stream, BACK_COLUMNS);
