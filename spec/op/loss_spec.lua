@@ -113,4 +113,18 @@ describe("losses", function()
     end
     assert.same({ 0 }, al.binary_cross_entropy(al.zeros(0), 1, { reduction = "none" }).shape)
   end)
+
+  it("cross_entropy is log_softmax's, and makes no tensor of log-probabilities", function()
+    for _, shape in ipairs { { 7, 33 }, { 3, 5, 41 }, { 2, 17, 9, 67 } } do
+      local x = al.randn(shape) * 30
+      local t = al.randint(1, shape[2], { shape[1], shape[3], shape[4] })
+      local all = -x:log_softmax(2):gather(2, t:unsqueeze(2)):squeeze(2)
+      assert.equal(all:bytes(), x:cross_entropy(t, { reduction = "none" }):bytes())
+    end
+    local x, t = al.randn(64, 20000), al.randint(1, 20000, { 64 })
+    al.memory_reset_peak()
+    local before = al.memory().live
+    al.no_grad(al.cross_entropy, x, t)
+    assert.is_true(al.memory().peak - before < x:numel()) -- a quarter of x
+  end)
 end)
