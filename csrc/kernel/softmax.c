@@ -113,7 +113,8 @@ static void AL_S(forward)(int kind, int64_t n, int64_t inner, int64_t begin, int
   const real *x = px;
   real *y = py;
   if (inner == 1) {
-    stream &= kind != AL_SOFTMAX || fits > 0;
+    // a line that two rows share would leave in two parts
+    stream &= n % (int64_t)(64 / sizeof(real)) == 0 && (kind != AL_SOFTMAX || fits > 0);
     if (kind == AL_SOFTMAX) AL_S(row)(AL_SOFTMAX, n, x, y, stream ? room : y, stream);
     else AL_S(row)(kind, n, x, y, NULL, stream);
     return;
