@@ -150,3 +150,76 @@ describe("al.ops", function()
     end
   end)
 end)
+
+describe("al.help by what a stranger types", function()
+  -- What help prints, or its error.
+  local function said(name)
+    local lines, former = {}, print
+    _G.print = function(v) lines[#lines + 1] = v end
+    local ok, message = pcall(help.help, name)
+    _G.print = former
+    return ok and table.concat(lines, "\n") or "ERROR " .. tostring(message)
+  end
+
+  it("finds a name by its last part, in whatever case, and with another library's prefix", function()
+    for name, wanted in pairs {
+      loader = "^data.loader%(set, opts%)\n  Batches of a dataset", AdamW = "^optim.adamw%(",
+      ["schedule.cosine"] = "^optim.schedule.cosine%(", ["torch.cat"] = "^cat%(xs",
+      auc = "^metrics.auc%(", Conv2d = "^nn.Conv2d%(", conv2D = "conv2d",
+    } do
+      assert.is_truthy(said(name):find(wanted), name .. ": " .. said(name))
+    end
+  end)
+
+  it("knows the methods of objects, each its own text", function()
+    assert.is_truthy(said "net:freeze":find "^Module:freeze%(pattern%)\n  Stops the training")
+    assert.equal(said "net:freeze", said "Sequential:freeze")
+    assert.is_truthy(said "Run:fit":find "al.fit with the run's manners")
+    assert.is_truthy(said "Report:figure":find "A drawn figure")
+    assert.is_truthy(said "Loader":find "Methods of a Loader")
+    assert.is_truthy(said "Module":find "Modules: tables.*freeze%(pattern%)")
+    assert.is_truthy(said "foo:relu":find "^relu%(x%)")
+  end)
+
+  it("tells where an unknown name is spoken of, and takes nothing else", function()
+    assert.is_truthy(said "metrics.ece":find "metrics.calibration")
+    assert.is_truthy(said "metrics.recall":find "metrics.precision_recall")
+    for _, name in ipairs { "", "%", "+", "3", 3, true } do
+      local text = said(name)
+      assert.is_truthy(text:find "ERROR.*help: " and not text:find "did you mean", text)
+    end
+    assert.is_truthy(said "al":find 'al.help "net:freeze"')
+    assert.is_nil(said "add":find "Also: add")
+    assert.is_nil(said "relu_":find "In place")
+    for _, part in ipairs(require "albedo.catalog".parts) do
+      assert.is_truthy(help.intro():find("%f[%w]" .. part .. "%f[%W]"), part)
+    end
+  end)
+
+  it("apropos takes several words, objects' methods; says what it wants", function()
+    local function list(words) return table.concat(help.about(words), "\n") end
+    assert.is_truthy(list "early stopping":find "fit ")
+    assert.is_truthy(list "freeze":find "Module:freeze ")
+    assert.same({}, help.about "zzzyx")
+    for _, wrong in ipairs { 3, "" } do
+      assert.error_matches(function() help.apropos(wrong) end, "apropos: a word is wanted")
+    end
+    assert.error_matches(function() help.apropos() end, "apropos: a word is wanted")
+  end)
+
+  it("has no summary cut at a colon or at dots between numbers", function()
+    assert.equal("Area under: a chance, over 1 .. n.", help.first_sentence "Area under: a chance, over 1 .. n. More.")
+    for _, entry in ipairs(require "albedo.catalog".names()) do
+      assert.is_nil(help.summary(entry):find ":$", entry.path)
+    end
+    assert.is_truthy(help.text "models.resnet34":find "resnet34%(opts%): x.*classes = 1000.*freeze ")
+    assert.is_truthy(help.text "models.preprocess":find "^models.preprocess%(pictures, opts%)")
+  end)
+
+  it("keeps the library's own out", function()
+    for _, entry in ipairs(require "albedo.catalog".names()) do
+      assert.is_nil(({ fault_after = 1, registry = 1, plugin = 1 })[entry.path])
+    end
+    for _, m in ipairs(require "albedo.catalog".methods()) do assert.not_equal("Graph", m.class) end
+  end)
+end)

@@ -72,6 +72,9 @@ for to, dtype in pairs { float = "float32", double = "float64", long = "int64", 
   native[to] = ("t:%s(): as %s; see to."):format(to, dtype)
 end
 
+-- For the parts in Lua and the specs, not for scripts.
+local internal = { fault_after = true, registry = true, plugin = true }
+
 -- ---- sources
 -- ---------------------------------------------------------------------------------
 local here = debug.getinfo(1, "S").source:match "^@(.*)catalog%.lua$"
@@ -216,7 +219,8 @@ function catalog.names()
   for _, part in ipairs(catalog.parts) do parts[part] = true end
   for _, name in ipairs(keys_of(al)) do
     local value = al[name]
-    if type(value) == "function" and not parts[name] and not ops[(name:gsub("_$", ""))] then
+    if type(value) == "function" and not parts[name] and not internal[name]
+      and not ops[(name:gsub("_$", ""))] then
       list[#list + 1] = { path = name, kind = "function", value = value }
     end
   end
@@ -331,7 +335,16 @@ local function model_comment(path)
     inside = l:find("^%-%-") and (inside or l:find("^%-%-%-")) and true
     if inside then block[#block + 1] = l:gsub("^%-+ ?", "") end
   end
-  return table.concat(block, "\n")
+  local text = table.concat(block, "\n")
+  text = text:gsub("^[%w_]+%(opts%)[^:]*:", path:match "[%w_]+$" .. "(opts):")
+  if text:find "those of%s+models%.define" then -- which is written down once, for all of them
+    text = text:gsub("those of%s+models%.define", "those of every network") .. "\nOf every "
+      .. "network: classes = 1000; width = 1 (a factor on all channels);\n"
+    for _, l in ipairs(lines_of(here .. "models/define.lua")) do
+      if l:find "^%-%-   +[%w ]" then text = text .. l:sub(4) .. "\n" end
+    end
+  end
+  return text
 end
 
 --- The header of a file, or of a part's, without its dashes: catalog.header "nn" of
@@ -350,6 +363,7 @@ end
 --- What is written about a function, class, tensor method or field; nil when nothing is.
 function catalog.comment(path)
   if native[path] then return native[path] end
+  if path == "nn.Module" then return catalog.header "nn/module" end
   local text = model_comment(path)
   if text then return text end
   local file, at, class = definition(path)
@@ -368,17 +382,50 @@ function catalog.part_files(part)
   return list
 end
 
---- Methods of the objects a part makes, from its source: { { name = "Optimizer:step", text } }.
+-- Objects that only the library itself handles.
+local inner = {}
+for class in ("Graph Machine Source Drawing Canvas Dice Set"):gmatch "%a+" do
+  inner[class] = true
+end
+
+--- The class of the object a function gives, whose methods help lists below it.
+catalog.made_by = {
+  ["nn.Module"] = "Module", ["data.loader"] = "Loader", ["data.list"] = "Dataset",
+  ["data.tensors"] = "Dataset", ["optim.sgd"] = "Optimizer", ["optim.ema"] = "Ema",
+  ["report.new"] = "Report", ["lab.start"] = "Run", ["metrics.confusion"] = "Confusion",
+  ["io.open"] = "File", ["io.slide"] = "Slide", ["io.vocabulary"] = "Vocabulary",
+  ["progress.bar"] = "Bar", ["sim.electrode"] = "Electrode", ["pooled.new"] = "Pooled",
+}
+
+--- Methods of the objects that the functions of a file make, from its source: { path =
+--- "Optimizer:step", class, name, args = "(closure)", call = "step(closure)", text, file, line }.
 function catalog.object_methods(file)
   local list = {}
   for i, line in ipairs(lines_of(here .. file) or {}) do
     local class, name, args = line:match "^function (%u[%w]*):([%a][%w_]*)(%b())"
-    local text = class and comment_above(here .. file, i, name, false)
+    local text = class and not inner[class] and comment_above(here .. file, i, name, false)
     if text and not text:find "^%s*$" then
-      list[#list + 1] = { name = class .. ":" .. name .. args, text = text, line = i }
+      list[#list + 1] = { path = class .. ":" .. name, class = class, name = name, args = args,
+        call = name .. args, text = text, file = file, line = i, kind = "object" }
     end
   end
   return list
+end
+
+local all_methods
+--- Methods of the objects of every part.
+function catalog.methods()
+  if all_methods then return all_methods end
+  all_methods = {}
+  for _, part in ipairs(catalog.parts) do
+    for _, file in ipairs(catalog.part_files(part)) do
+      for _, m in ipairs(catalog.object_methods(file)) do
+        m.part = part
+        all_methods[#all_methods + 1] = m
+      end
+    end
+  end
+  return all_methods
 end
 
 --- The parameters of a Lua function by name, or nil: { "x", "[opts]" } for function(x, opts).

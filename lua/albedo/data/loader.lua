@@ -160,12 +160,19 @@ function Loader:load_state_dict(dict)
   self.epoch, self.seed, self.skip, self.mark = dict.epoch, dict.seed, dict.given or 0, nil
 end
 
---- Options: batch = 1; shuffle = false; drop_last = false (a last, smaller batch is given);
--- seed (drawn from the default generator, so that al.seed fixes it); collate =
--- function(samples) -> values, samples[i] = { value, ..., n = count }; workers = 0 (threads
--- that read ahead); sampler (al.data.weighted, al.data.balanced) instead of shuffle. Without
--- `collate`: tensors are stacked, numbers become tensors, other values lists. Before each
--- sample the default generator is seeded by (seed, epoch, sample).
+--- Batches of a dataset: a loader, called for an epoch, as in `for x, y in batches() do`; #batches
+-- is how many there are. Each step has a memory scope of its own. Before each sample the default
+-- generator is seeded by (seed, epoch, sample), so workers give the same batches as none.
+-- Options:
+--   batch (1)              samples of a batch
+--   shuffle (false)        a new order each epoch
+--   drop_last (false)      leaves out a last, smaller batch
+--   seed                   of orders and samples; drawn from the default generator
+--   workers (0)            threads that read ahead
+--   sampler                al.data.weighted or al.data.balanced, instead of shuffle
+--   collate                function(samples) -> values, samples[i] = { value, ..., n = count };
+--                          without it tensors are stacked, numbers become tensors, other values
+--                          lists
 return function(set, opts)
   local o = options("data.loader", opts,
     { batch = 1, shuffle = false, drop_last = false, workers = 0 },

@@ -30,9 +30,11 @@ for file, names in pairs(files) do
   end
 end
 
-function models.preprocess(...) return require(homes.preprocess)(...) end
+function models.preprocess(pictures, opts)
+  return require(homes.preprocess)(pictures, opts)
+end
 function models.trunk(...) return require(homes.trunk)(...) end
-function models.adapted(...) return require(homes.adapted)(...) end
+function models.adapted(name, opts) return require(homes.adapted)(name, opts) end
 function models.keras(...) return require(homes.keras)(...) end
 
 -- `homes` serves al.help.

@@ -1,4 +1,4 @@
---- al.nn: modules and layers. See albedo.nn.module for what a module is and how to write one.
+--- al.nn: modules and layers. See al.nn.Module for what a module is and how to write one.
 --
 --   local net = nn.Sequential {
 --     nn.Conv2d(1, 16, 3, { pad = 1 }), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2),
