@@ -398,7 +398,8 @@ catalog.made_by = {
 }
 
 --- Methods of the objects that the functions of a file make, from its source: { path =
---- "Optimizer:step", class, name, args = "(closure)", call = "step(closure)", text, file, line }.
+--- "Optimizer:step", class, name, args = "(closure)", call = "step(closure)", text, file, line
+--- }.
 function catalog.object_methods(file)
   local list = {}
   for i, line in ipairs(lines_of(here .. file) or {}) do

@@ -333,17 +333,30 @@ end
 --- Trains net, with progress on standard error. `batches` is a loader, or a function(i) -> x,
 -- y, ... of the batch's number; two values beside x reach the loss.
 --
--- Options: steps or epochs; lr (1e-3), weight_decay (0.01) of AdamW, or optim, an optimizer;
--- loss = function(output, y, x, z) -> tensor (cross-entropy); schedule ("cosine" with `warmup`
--- steps, "none" as for L-BFGS, a schedule, or function(optimizer, steps) -> one; a plateau
--- steps at the checks); clip (largest gradient norm); accumulate (batches a step: 1); ema
--- (decay: the averages are validated and kept). validate = a loader (mean loss, accuracy), or
--- function(net) -> a score or a table of figures, asked `checks` (10) times; `watch` names the
--- figure that counts (a loader's loss), best ("high"; "low" for a loader's loss) says which
--- way: the best weights are kept; patience = n stops after n checks without a better one.
--- save = path without ending, for checkpoints every save_every (20) seconds and figures;
--- fresh = true begins anew; label; about = table (names, numbers, lists: the classes, the size)
--- kept with the weights, as JSON in the file's "about".
+-- Options:
+--   steps, epochs          how long: one of them
+--   lr (1e-3)              rate of AdamW; weight_decay (0.01) likewise
+--   optim                  an optimizer of your own, in AdamW's place
+--   loss (cross-entropy)   function(output, y, x, z) -> tensor
+--   schedule ("cosine")    with `warmup` steps; "none", as for L-BFGS; a schedule, or
+--                          function(optimizer, steps) -> one; a plateau steps at the checks
+--   clip                   largest gradient norm
+--   accumulate (1)         batches a step
+--   ema                    decay: the averages are validated and kept
+--   validate               a loader (mean loss, accuracy), or function(net) -> a score or a
+--                          table of figures
+--   checks (10)            how many times it is asked
+--   watch                  the figure that counts (a loader's loss)
+--   best ("high")          which way it counts ("low" for a loader's loss): the best weights
+--                          are kept
+--   patience               early stopping: ends after so many checks without a better one
+--   save                   path without ending, of checkpoints and figures
+--   save_every (20)        seconds between checkpoints
+--   fresh (false)          begins anew
+--   label                  what the progress bar says
+--   about                  table (names, numbers, lists: the classes, the size) kept with the
+--                          weights, as JSON in the file's "about"
+--   extend (true)          false: no checkpoint for a longer run
 --
 -- Called again it goes on where it was cut off, or reads back what is trained already. The
 -- files hold what the run was: the network's shapes, the data (number, batches; paths and
@@ -352,9 +365,8 @@ end
 --
 -- The same call with more epochs (or steps) goes on where a finished run ended: to the bits of
 -- a run of that length, unless it depends on the length (the cosine does: its rate rises again;
--- so do the checks: checks = epochs puts one after each). extend = false leaves no checkpoint
--- for it. An optimizer with .closure, as L-BFGS, is called as opt:step(closure) over the step's
--- batches.
+-- so do the checks: checks = epochs puts one after each). An optimizer with
+-- .closure, as L-BFGS, is called as opt:step(closure) over the step's batches.
 --
 -- Returns { loss = { step, value }, score = { step, value } (lists), best, step, stopped,
 -- resumed, seconds }. The network has the best weights then, and is in evaluation mode. SIGINT

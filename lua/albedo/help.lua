@@ -93,7 +93,8 @@ local function class_text(class)
       lines[#lines + 1] = ("  %-34s %s"):format(m.call, help.first_sentence(m.text))
     end
   end
-  if #lines > 0 then return ("Methods of a %s:\n%s"):format(class, table.concat(lines, "\n")) end
+  if #lines == 0 then return nil end
+  return ("Methods of a %s:\n%s"):format(class, table.concat(lines, "\n"))
 end
 
 -- A class, in whatever case; a module's class has the methods of Module.
@@ -258,15 +259,18 @@ function help.help(name)
   print(("nothing is named \"%s\"; of it speak:\n%s"):format(name, table.concat(about, "\n")))
 end
 
---- The first sentence of a text: up to a full stop before a capital letter, a blank line, or
---- lines of code.
+--- The first sentence of a text: up to a full stop (not that of "e.g." or "1 .. n") or a blank
+--- line.
 local function first_sentence(text)
   text = (text:match "^(.-)\n[ \t]*\n" or text):gsub("%s+", " ")
   local at = 1
   while true do
     local stop = text:find("%. ", at)
     if not stop then return text end
-    if text:sub(stop - 1, stop - 1) ~= "." and text:find("^%. [%u\"`{(]", stop) then
+    local word = text:sub(1, stop - 1):match "[%a)]*$"
+    local before = text:sub(stop - 1, stop - 1)
+    if before ~= "." and (text:find("^%. [%u\"`{(]", stop)
+      or before:find "[%a)]" and not (" al e g i cf vs "):find(" " .. word .. " ", 1, true)) then
       return text:sub(1, stop)
     end
     at = stop + 1

@@ -160,9 +160,10 @@ function Loader:load_state_dict(dict)
   self.epoch, self.seed, self.skip, self.mark = dict.epoch, dict.seed, dict.given or 0, nil
 end
 
---- Batches of a dataset: a loader, called for an epoch, as in `for x, y in batches() do`; #batches
--- is how many there are. Each step has a memory scope of its own. Before each sample the default
--- generator is seeded by (seed, epoch, sample), so workers give the same batches as none.
+--- Batches of a dataset: a loader, called for an epoch, as in `for x, y in batches() do`;
+-- #batches is how many there are. Each step has a memory scope of its own. Before each sample
+-- the default generator is seeded by (seed, epoch, sample), so workers give the same batches as
+-- none.
 -- Options:
 --   batch (1)              samples of a batch
 --   shuffle (false)        a new order each epoch

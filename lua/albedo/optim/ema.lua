@@ -76,8 +76,9 @@ function Ema:load_state_dict(dict)
   self.steps = dict.steps
 end
 
---- Options: decay = 0.999; warmup = false (true: decay is at most (1 + t) / (10 + t) at update
--- t, so that the first averages follow faster).
+--- Averages of a network's weights, to be updated after each step, and to be evaluated in
+-- their place by ema:with(fn). Options: decay = 0.999; warmup = false (true: decay
+-- is at most (1 + t) / (10 + t) at update t, so that the first averages follow faster).
 return function(net, opts)
   local o = options("optim.ema", opts, { decay = 0.999, warmup = false })
   if type(net) ~= "table" or type(net.named_parameters) ~= "function" then
