@@ -150,13 +150,15 @@ describe("the manual", function()
     os.remove(folder)
     local pages, names = manual.build(folder)
     assert.is_true(pages >= 30 and names > 600)
-    local ids, links, files = {}, {}, {}
+    local ids, links, files, empty = {}, {}, {}, nil
+    local search = io.open(folder .. "/names.js"):read "*a"
     local list = io.popen("cd " .. folder .. " && ls *.html")
     for file in list:lines() do files[#files + 1] = file end
     list:close()
     for _, file in ipairs(files) do
       local html = io.open(folder .. "/" .. file):read "*a"
       ids[file] = true
+      if html:find("<code></code>", 1, true) then empty = file end
       for id in html:gmatch ' id="([^"]+)"' do ids[file .. "#" .. id] = true end
       for url in html:gmatch 'href="([^"]+)"' do
         if not url:find "^%a+:" and not url:find "%.css$" then
@@ -177,6 +179,11 @@ describe("the manual", function()
     end
     os.execute("rm -rf '" .. folder .. "'")
     assert.same({}, dead)
+    assert.is_true(ids["nn.html#Module:freeze"] and ids["report.html#Report:figure"])
+    assert.is_nil(ids["onnx.html#Graph:node"])
+    assert.is_nil(ids["core.html#fault_after"])
+    assert.is_falsy(empty, empty)
+    assert.is_truthy(search:find('"Module:freeze"', 1, true))
   end)
 
   it("refuses a public name without documentation", function()

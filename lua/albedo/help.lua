@@ -270,7 +270,7 @@ local function first_sentence(text)
     local word = text:sub(1, stop - 1):match "[%a)]*$"
     local before = text:sub(stop - 1, stop - 1)
     if before ~= "." and (text:find("^%. [%u\"`{(]", stop)
-      or before:find "[%a)]" and not (" al e g i cf vs "):find(" " .. word .. " ", 1, true)) then
+      or before:find "[%a)]" and not (" al e g i vs "):find(" " .. word .. " ", 1, true)) then
       return text:sub(1, stop)
     end
     at = stop + 1

@@ -134,7 +134,9 @@ local function op_entry(entry, links)
     facts[#facts + 1] = ("method <code>%s:%s</code>"):format(op.params[1].name, op.name)
   end
   if op.inplace then facts[#facts + 1] = ("in place <code>%s_</code>"):format(op.name) end
-  if op.alias then facts[#facts + 1] = "also <code>" .. escape(op.alias) .. "</code>" end
+  if (op.alias or ""):find "%S" then
+    facts[#facts + 1] = "also <code>" .. escape(op.alias) .. "</code>"
+  end
   if not op.differentiable then facts[#facts + 1] = "not differentiable" end
   facts[#facts + 1] = "<code>" .. escape(op.signature) .. "</code>"
   facts[#facts + 1] = place(op.name)
@@ -237,7 +239,8 @@ local function reference(p, links)
   local objects = {}
   for _, file in ipairs(p.part and catalog.part_files(p.part) or {}) do
     for _, m in ipairs(catalog.object_methods(file)) do
-      objects[#objects + 1] = '<section class="entry">' .. heading(m.name)
+      objects[#objects + 1] = ('<section class="entry" id="%s">'):format(m.path)
+        .. heading(m.path .. m.args)
         .. prose(m.text, links)
         .. ('<p class="facts"><code>lua/albedo/%s:%d</code></p></section>'):format(file, m.line)
     end
@@ -291,6 +294,11 @@ local function addresses(groups)
     for _, p in ipairs(group) do
       add(p.title, p.file .. ".html", group.title)
       if p.part then links[p.part] = p.file .. ".html" end
+      for _, m in ipairs(p.part and catalog.methods() or {}) do
+        if m.part == p.part then
+          add(m.path, ("%s.html#%s"):format(p.file, m.path), help.summary(m))
+        end
+      end
       for _, e in ipairs(p.entries or {}) do
         local url = ("%s.html#%s"):format(p.file, e.path)
         add(e.path, url, help.summary(e))

@@ -80,7 +80,7 @@ th{color:var(--soft);font-weight:600}
 overflow-wrap:anywhere}.entry h3 .args{font-weight:400;color:var(--soft)}
 .entry:target{background:linear-gradient(90deg,var(--mark),transparent)}
 .entry p{margin:.45rem 0}.entry p.facts{font-size:.85rem;color:var(--soft)}
-.index{columns:13rem auto;font-size:.92rem;padding:0;list-style:none}
+.index{columns:17rem auto;font-size:.92rem;padding:0;list-style:none}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(14rem,1fr));gap:.9rem;
 padding:0;
 list-style:none}.cards li{border:1px solid var(--line);border-radius:9px;padding:.8rem 1rem}
@@ -106,7 +106,8 @@ pages=document.querySelector('.pages');
 function rank(e,t){var n=e[0].toLowerCase(),last=n.slice(n.lastIndexOf('.')+1);
 if(n===t||last===t)return 0;if(last.indexOf(t)===0||n.indexOf(t)===0)return 1;
 if(n.indexOf(t)>=0)return 2;
-return t.length>2&&e[2].toLowerCase().indexOf(t)>=0?3:9}
+var text=(e[0]+' '+e[2]).toLowerCase();
+return t.length>2&&t.split(/\s+/).every(function(w){return text.indexOf(w)>=0})?3:9}
 function find(){var t=q.value.trim().toLowerCase().replace(/^al\./,'');
 hits.textContent='';pages.hidden=!!t;if(!t)return;
 var list=INDEX.map(function(e){return[rank(e,t),e]}).filter(function(p){return p[0]<9});
