@@ -123,7 +123,7 @@ $(B)/link.flags: FORCE
 	$(call keep,$(SO_FLAGS) $(CORE_OBJ) $(LUA_OBJ) $(LIBS) $(LDFLAGS))
 
 $(B)/%.o: csrc/%.c $(B)/compile.flags | deps
-	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(if $(filter $(SMALL_OPS:%=op/%),$*),$(SMALL),$(LEAN)) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(if $(filter $(SMALL_OPS:%=op/%) plugin/jpegs/%,$*),$(SMALL),$(LEAN)) $(CFLAGS) $(EXTRA) -MMD -MP -c $< -o $@
 $(LUA_OBJ): EXTRA = $(LUA_CFLAGS)
 
 define kernel_rule

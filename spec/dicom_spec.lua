@@ -26,36 +26,8 @@ local function made(rows, columns, pixels, more)
     .. element(0x7fe0, 0x10, "OW", pixels)
 end
 
-describe("DICOM", function()
-  it("is read: numbers of fewer bits, text, rescaled", function()
-    local path = tmp ".dcm"
-    write(path, made(1, 3, "\1\0\255\15\255\247", element(8, 0x103e, "LO", "Head ")))
-    local x, about = al.io.dicom(path) -- 1; all twelve bits; four more above 0x7ff
-    same(al.tensor({ { 1, -1, 2047 } }, { dtype = "int32" }), x)
-    assert.equal("Head", about["0008,103e"])
-    assert.equal(3, about.Columns)
-    same(x, al.load(path))
-    local scaled = made(1, 3, "\1\0\2\0\3\0", element(0x28, 0x1052, "DS", "-10")
-      .. element(0x28, 0x1053, "DS", "0.5"))
-    same(al.tensor { { -9.5, -9, -8.5 } }, (al.io.dicom(write(path, scaled))))
-    same(al.tensor({ { 1, 2, 3 } }, { dtype = "int32" }), (al.io.dicom(path, { scale = false })))
-  end)
-
-  it("that is damaged or claims too much gives one error", function()
-    local path, good = tmp ".dcm", made(2, 3, ("\1\2"):rep(6))
-    files.mutate(good, ".dcm", al.io.dicom, 400)
-    refuses(function() al.io.dicom(write(path, good), { max_bytes = 23 }) end, "max_bytes")
-    refuses(function() al.io.dicom(write(path, made(3, 3, ("\1\2"):rep(6)))) end,
-      "its pixels needs? 18 bytes")
-    refuses(function() al.io.dicom(write(path, made(65535, 65535, "\1\2"))) end, "max_bytes")
-    refuses(function() al.io.dicom(write(path, "none")) end, "no DICOM file")
-    -- sequences within sequences, of no said length, to the end
-    local deep = ("\8\0\64\17SQ\0\0\255\255\255\255\254\255\0\224\255\255\255\255"):rep(3000)
-    refuses(function() al.io.dicom(write(path, made(2, 3, ("\1\2"):rep(6), deep))) end, "too deep")
-  end)
-
-  it("of pydicom is read in every form", function()
-    local names, prefix = files.python("pydicom, numpy", [=[
+-- make(name, numbers, syntax, ...) a data set; save(name, it, numbers as read).
+local MAKE = [=[
 import sys, os, subprocess, numpy as n, pydicom as p
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import *
@@ -86,6 +58,38 @@ def save(name, d, want):
   wide = {'i1': 'i4', 'i2': 'i4', 'u2': 'i4', 'u4': 'i8'}.get(want.dtype.str[1:], want.dtype.str[1:])
   n.ascontiguousarray(want).astype('<' + wide).tofile(sys.argv[1] + name + '.raw')
   print(name)
+]=]
+
+describe("DICOM", function()
+  it("is read: numbers of fewer bits, text, rescaled", function()
+    local path = tmp ".dcm"
+    write(path, made(1, 3, "\1\0\255\15\255\247", element(8, 0x103e, "LO", "Head ")))
+    local x, about = al.io.dicom(path) -- 1; all twelve bits; four more above 0x7ff
+    same(al.tensor({ { 1, -1, 2047 } }, { dtype = "int32" }), x)
+    assert.equal("Head", about["0008,103e"])
+    assert.equal(3, about.Columns)
+    same(x, al.load(path))
+    local scaled = made(1, 3, "\1\0\2\0\3\0", element(0x28, 0x1052, "DS", "-10")
+      .. element(0x28, 0x1053, "DS", "0.5"))
+    same(al.tensor { { -9.5, -9, -8.5 } }, (al.io.dicom(write(path, scaled))))
+    same(al.tensor({ { 1, 2, 3 } }, { dtype = "int32" }), (al.io.dicom(path, { scale = false })))
+  end)
+
+  it("that is damaged or claims too much gives one error", function()
+    local path, good = tmp ".dcm", made(2, 3, ("\1\2"):rep(6))
+    files.mutate(good, ".dcm", al.io.dicom, 400)
+    refuses(function() al.io.dicom(write(path, good), { max_bytes = 23 }) end, "max_bytes")
+    refuses(function() al.io.dicom(write(path, made(3, 3, ("\1\2"):rep(6)))) end,
+      "its pixels needs? 18 bytes")
+    refuses(function() al.io.dicom(write(path, made(65535, 65535, "\1\2"))) end, "max_bytes")
+    refuses(function() al.io.dicom(write(path, "none")) end, "no DICOM file")
+    -- sequences within sequences, of no said length, to the end
+    local deep = ("\8\0\64\17SQ\0\0\255\255\255\255\254\255\0\224\255\255\255\255"):rep(3000)
+    refuses(function() al.io.dicom(write(path, made(2, 3, ("\1\2"):rep(6), deep))) end, "too deep")
+  end)
+
+  it("of pydicom is read in every form", function()
+    local names, prefix = files.python("pydicom, numpy", MAKE .. [=[
 kinds = dict(implicit=ImplicitVRLittleEndian, explicit=ExplicitVRLittleEndian, big=ExplicitVRBigEndian)
 for form, syntax in kinds.items():
   for kind in 'u1 i1 u2 i2 u4 i4'.split():
@@ -106,9 +110,11 @@ a = n.repeat(g.integers(0, 255, (9, 5, 3), 'u1', True), 4, 1)
 d = make('x', a, ExplicitVRLittleEndian, colours=1)
 d.compress(RLELossless)
 save('rlergb.dcm', d, a.transpose(2, 0, 1))
+a = g.integers(-900, 900, (40, 30), 'i2', True)
+save('deflated.dcm', make('x', a, DeflatedExplicitVRLittleEndian), a)
 ]=])
     if not names then return pending "python3-pydicom is not installed" end
-    assert.equal(28, #names)
+    assert.equal(29, #names)
     for _, name in ipairs(names) do
       local x, about = al.io.dicom(prefix .. name)
       assert.is_true(x:bytes() == read(prefix .. name .. ".raw"), name)
@@ -170,5 +176,40 @@ for k, z in enumerate([12.5, 5., 7.5, 10.]):
     assert.is_true((y:to "int32" - x:to "int32"):abs():max():item() <= 4)
     same(y, (al.io.dicom(packed)))
     files.mutate(read(path), ".dcm", al.io.dicom, 100)
+  end)
+
+  it("of GDCM and DCMTK is read: JPEG 2000, lossless JPEG", function()
+    local names, prefix = files.python("pydicom, numpy", MAKE .. [=[
+tools = dict(j2k='gdcmconv --j2k', gjpg='gdcmconv --jpeg', sv1='dcmcjpeg +e1', el='dcmcjpeg +el')
+def each(kind, a, **more):
+  plain = sys.argv[1] + kind
+  make('x', a, ExplicitVRLittleEndian, **more).save_as(plain, write_like_original=False)
+  for tool, command in tools.items():
+    name = '%s.%s.dcm' % (kind, tool)
+    try: done = subprocess.run(command.split() + [plain, sys.argv[1] + name], capture_output=True).returncode == 0
+    except FileNotFoundError: continue
+    if not done: continue
+    want = a.transpose(2, 0, 1) if more.get('colours') else a
+    n.ascontiguousarray(want).astype('u1' if a.dtype.kind == 'u' and a.itemsize == 1 else '<i4').tofile(sys.argv[1] + name + '.raw')
+    print(name)
+  os.remove(plain)
+y, x = n.mgrid[:40, :30]
+for kind, stored in ('u1', 8), ('u2', 16), ('u2', 12), ('i2', 16), ('i2', 12):
+  most, low = 2 ** stored - 1, 2 ** (stored - 1) if kind[0] == 'i' else 0
+  a = (n.clip((x * y / 1131 + .05 * g.standard_normal(x.shape)) * most, 0, most) - low).astype(kind)
+  each('%s-%d' % (kind, stored), a, stored=stored)
+each('rgb', n.stack([x * 8, y * 6, g.integers(0, 255, x.shape)], 2).astype('u1'), colours=1)
+]=])
+    if not names or #names == 0 then return pending "python3-pydicom or GDCM and DCMTK are not installed" end
+    if not al.version().plugins.jpegs then return pending "no OpenJPEG here" end
+    local wrong = {}
+    for _, name in ipairs(names) do
+      local ok, x = pcall(al.io.dicom, prefix .. name)
+      if not ok or x:bytes() ~= read(prefix .. name .. ".raw") then
+        wrong[#wrong + 1] = name .. ": " .. (ok and tostring(x.dtype) .. " " .. table.concat(x.shape, "x") or x)
+      end
+    end
+    assert.same({}, wrong)
+    assert.is_true(#names >= 12, #names .. " pictures")
   end)
 end)

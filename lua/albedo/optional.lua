@@ -6,6 +6,7 @@ local al = require "albedo"
 -- What each brings, and the Debian packages it is built with.
 local NEEDS = {
   image = { "PNG and JPEG", "libpng-dev libjpeg62-turbo-dev libstb-dev" },
+  jpegs = { "JPEG 2000 and lossless JPEG", "libopenjp2-7-dev" },
   segy = { "SEG-Y", "libsegyio-dev" },
   slide = { "whole slides", "libopenslide-dev" },
   tiff = { "TIFF", "libtiff-dev" },

@@ -223,6 +223,15 @@ row { name = "dicom", ending = ".dcm", read = function(path, limit) return (al.i
     return list
   end }
 
+-- What DICOM holds compressed, alone: its frames' sizes would refuse most of what is changed.
+row { name = "jpegs", ending = ".jp", plugin = "jpegs", words = { "\255\82", "\255\83", "\255\144", "\255\147", "\255\218", "\255\196" },
+  seeds = function() return corpus ".jp" end,
+  read = function(path, limit)
+    local fine, x = pcall(al.plugin("jpegs").jpegs_decode, al.from_bytes(slurp(path), "uint8"), { max_bytes = limit })
+    if not fine then error(path .. ": " .. tostring(x), 0) end
+    return x
+  end }
+
 -- ---- weights --------------------------------------------------------------------------------
 
 row { name = "safetensors", ending = ".safetensors",

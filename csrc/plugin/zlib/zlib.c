@@ -60,11 +60,12 @@ static int inflate_all(const char *path, const uint8_t *p, size_t n, int window,
   return bad;
 }
 
-/* How many bytes are to be expected: a zip archive says so, a gzip file's last four bytes do.
- */
+/* How many bytes are to be expected: a zip archive says so (when it is a likely number), a gzip
+ * file's last four bytes do. */
 static int64_t likely(const al_bytes *in, int64_t size, int window, int64_t most,
                       int64_t limit) {
-  if (window == RAW || size < 18) return window == RAW ? limit : 4096;
+  if (window == RAW) return limit < 16 * size + 4096 ? limit : 16 * size + 4096;
+  if (size < 18) return 4096;
   uint32_t said;
   memcpy(&said, in->p + size - 4, 4);
   int64_t n = said < most ? said : most;

@@ -1,10 +1,12 @@
 --- DICOM pictures and series (https://www.dicomstandard.org, parts 5 and 10): implicit and
--- explicit values in either order of bytes, RLE, JPEG with 8 bits, and JPEG 2000 and JPEG-LS
--- where their plugins are. Not read: lossless JPEG (no C library of Debian decodes it),
--- deflated files, and what enhanced files say frame by frame. al.io has the functions.
+-- explicit values in either order of bytes, deflated files, RLE, JPEG with 8 bits, and with
+-- the plugin jpegs JPEG 2000 and lossless JPEG. Not read: JPEG-LS (CharLS takes seconds to
+-- refuse damaged bytes), JPEG of 12 bits, and what enhanced files say frame by frame. al.io
+-- has the functions.
 
 local al = require "albedo"
 local bytes = require "albedo.io.bytes"
+local optional = require "albedo.optional"
 local options = require "albedo.options"
 local fail = bytes.fail
 
@@ -102,8 +104,19 @@ function Reader:value(tag, kind, length)
   return known[1], known[3] and list or list[1]
 end
 
+-- A deflated file goes on with what is inflated (part 5, A.5): at most `limit` bytes of pixels.
+local function inflate(r, limit)
+  local size = r.source.size - r.at
+  limit = math.floor(math.min(limit + 16777216, 1032 * size))
+  local path, zlib = r.source.path, optional.open "zlib"
+  r.source = bytes.memory(path,
+    zlib.inflate_read(path, math.floor(r.at), math.floor(size), limit))
+  r.at, r.from, r.window = 0, 0, ""
+  return r.source
+end
+
 -- The attributes, and where the pixels are: offset and length.
-local function attributes(source)
+local function attributes(source, limit)
   if source:text(128, 4) ~= "DICM" then fail(source.path, "no DICOM file") end
   local r = setmetatable(
     { source = source, at = 132, from = 0, window = "", explicit = true }, Reader)
@@ -114,9 +127,7 @@ local function attributes(source)
       local syntax = about.TransferSyntaxUID
       if not syntax then fail(source.path, "damaged DICOM: no transfer syntax") end
       r.explicit, r.big = syntax ~= "1.2.840.10008.1.2", syntax == "1.2.840.10008.1.2.2"
-      if syntax == "1.2.840.10008.1.2.1.99" then
-        fail(source.path, "is deflated, which is not read")
-      end
+      if syntax == "1.2.840.10008.1.2.1.99" then source = inflate(r, limit) end
     end
     local tag, kind, length = r:element()
     if tag == "7fe0,0010" or tag == "7fe0,0008" or tag == "7fe0,0009" then
@@ -219,10 +230,22 @@ end
 local function by_jpeg(_, data, a)
   return al.image.decode(data, { max_bytes = a.Rows * a.Columns * a.SamplesPerPixel })
 end
+-- Lossless JPEG holds negative numbers as what is left of them in so many bits.
+local function by_jpegs(_, data, a)
+  local x = optional.open("jpegs").jpegs_decode(data,
+    { max_bytes = 4 * a.Rows * a.Columns * a.SamplesPerPixel })
+  if a.PixelRepresentation ~= 1 then return a.BitsAllocated == 8 and x:to "uint8" or x end
+  local stored = math.min(math.max(a.BitsStored or a.BitsAllocated, 1), 16)
+  return al.where(x:ge(math.floor(2 ^ (stored - 1))), x - math.floor(2 ^ stored), x)
+end
 local CODECS = {
   ["1.2.840.10008.1.2.5"] = rle,
   ["1.2.840.10008.1.2.4.50"] = by_jpeg, ["1.2.840.10008.1.2.4.51"] = by_jpeg,
 }
+for _, kind in ipairs { 57, 70, 90, 91 } do
+  CODECS["1.2.840.10008.1.2.4." .. kind] = by_jpegs
+end
+local PLUGIN = { [by_jpeg] = "image", [by_jpegs] = "jpegs" }
 
 local FLOATS = { ["7fe0,0008"] = { "F32", 32 }, ["7fe0,0009"] = { "F64", 64 } }
 
@@ -277,12 +300,14 @@ local function read_pixels(source, a, pixels, limit)
     local form = FLOATS[pixels.tag] and FLOATS[pixels.tag][1] or whole_of(a)
     local planar = c > 1 and a.PlanarConfiguration == 1
     local shape = planar and { frames, c, h, w } or { frames, h, w, c }
-    local x = source:tensor(pixels.at, form, shape, pixels.reader.big, "its pixels")
+    local r = pixels.reader
+    local x = r.source:tensor(pixels.at, form, shape, r.big, "its pixels")
     x = FLOATS[pixels.tag] and x or narrowed(x, a)
     return planar and x or x:permute(1, 4, 2, 3)
   end
   local codec = CODECS[a.TransferSyntaxUID]
   if not codec then fail(path, "the transfer syntax %s is not read", a.TransferSyntaxUID) end
+  if PLUGIN[codec] then optional.open(PLUGIN[codec]) end
   local out = compressed_frames(pixels.reader, pixels, frames)
   for k, data in ipairs(out) do
     local fine, x = pcall(codec, path, data, a)
@@ -302,9 +327,9 @@ end
 -- One file: frames x samples x rows x columns, scaled, and its attributes.
 local function read_file(path, o)
   local source = bytes.file(path)
-  local a, pixels = attributes(source)
+  local a, pixels = attributes(source, o.max_bytes)
   local x = read_pixels(source, a, pixels, o.max_bytes)
-  local by_decoder = CODECS[a.TransferSyntaxUID] and CODECS[a.TransferSyntaxUID] ~= rle
+  local by_decoder = CODECS[a.TransferSyntaxUID] == by_jpeg
   if a.PhotometricInterpretation == "YBR_FULL" and x.dtype == "uint8" and not by_decoder then
     x = to_rgb(x)
   end
@@ -335,10 +360,10 @@ end
 
 -- The paths of one series, in the order of their places along the normal of their planes, or
 -- else of their numbers.
-local function ordered(given, paths, wanted)
+local function ordered(given, paths, wanted, limit)
   local slices, series = {}, {}
   for _, path in ipairs(paths) do
-    local a, pixels = attributes(bytes.file(path))
+    local a, pixels = attributes(bytes.file(path), limit)
     local id = a.SeriesInstanceUID or ""
     if pixels and (not wanted or id == wanted) then
       local at, to = a.ImagePositionPatient, a.ImageOrientationPatient
@@ -397,7 +422,8 @@ end
 function dicom.dicom(path, opts)
   local o = options("io.dicom", opts, { scale = true, max_bytes = LIMIT }, { "series" })
   local paths, several = paths_of(path)
-  local slices = several and ordered(path, paths, o.series) or { { path = paths[1] } }
+  local slices = several and ordered(path, paths, o.series, o.max_bytes)
+    or { { path = paths[1] } }
   local out, about, last = {}, nil, nil
   local left = o.max_bytes
   for k, slice in ipairs(slices) do
