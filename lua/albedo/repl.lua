@@ -218,6 +218,12 @@ local function history_file()
   return (os.getenv "HOME" or "/tmp") .. "/.albedo_history"
 end
 
+--- Whether a file can be added to: not a folder, nor in one that may not be written.
+function repl.writable(path)
+  local file = io.open(path, "a")
+  return file ~= nil and file:close() and true
+end
+
 -- Adds a line to the history at once (a session that is killed loses none); without a line,
 -- cuts a file that grew to twice what is kept.
 local function remember(path, line)
@@ -225,8 +231,11 @@ local function remember(path, line)
   if not file then return end
   if line then file:write(line, "\n") return file:close() end
   local lines = {}
-  for l in file:lines() do lines[#lines + 1] = l end
+  local ok = pcall(function() -- a folder opens, and raises when it is read
+    for l in file:lines() do lines[#lines + 1] = l end
+  end)
   file:close()
+  if not ok then return end
   if #lines < 2 * KEPT then return end
   file = io.open(path, "w")
   if file then
@@ -246,8 +255,11 @@ local function reader()
     end, not ok and "no completion or history: lua-readline is not installed"
   end
   local path, last = history_file(), nil
-  remember(path)
-  readline.set_options { histfile = path, completion = true }
+  local kept = pcall(remember, path) and repl.writable(path)
+  if not kept or not pcall(readline.set_options, { histfile = path, completion = true }) then
+    kept = false
+    pcall(readline.set_options, { histfile = "", completion = true })
+  end
   readline.set_complete_function(function(text, from, to)
     local ok_, list = pcall(repl.complete, text:sub(1, to))
     if not ok_ then return {} end
@@ -261,12 +273,13 @@ local function reader()
   end)
   return function(prompt)
     local line = readline.readline(prompt)
-    if line and line:find "%S" and line ~= last then
+    if kept and line and line:find "%S" and line ~= last then
       remember(path, line)
       last = line
     end
     return line
-  end, "Tab completes, history in " .. path
+  end, "Tab completes, " .. (kept and "history in " .. path
+    or "no history: " .. path .. " cannot be written")
 end
 
 -- print shows plain tables by what they hold, as the REPL shows values.

@@ -8,6 +8,8 @@ local Dataset = {}
 Dataset.__index = Dataset
 Dataset.__len = function(self) return self.length end
 
+Dataset.__tostring = function(self) return ("Dataset: %d samples"):format(self.length) end
+
 local function new(fields)
   local self = {}
   for key, value in pairs(fields) do self[key] = value end

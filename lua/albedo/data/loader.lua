@@ -146,6 +146,11 @@ function Loader:__len()
   return self.drop_last and math.floor(n) or math.ceil(n)
 end
 
+function Loader:__tostring()
+  return ("Loader: %d samples, batch %d, %d batches"):format(length(self.set), self.batch,
+    Loader.__len(self))
+end
+
 --- For a checkpoint: the epoch, and the batches of it that were given; orders follow from
 -- (seed, epoch). After load_state_dict the next epoch is what is left of that one.
 function Loader:state_dict()

@@ -52,10 +52,11 @@ return function(folder, lua)
   local photo = landscape()
   al.seed(1)
   local out = { "<h1>Figures</h1>", "<h2>Augmentations</h2>" }
-  local sheet, names = al.data.augment.gallery(photo, { side = 150, columns = 5 })
+  local sheet, names = al.data.augment.gallery(photo, { side = 150, columns = 5, seed = 4 })
   al.image.save(folder .. "/img/augment.png", sheet)
   out[#out + 1] = figure("augment.png", "Row by row: " .. table.concat(names, ", "),
-    'local sheet, names = al.data.augment.gallery(photo, { side = 150, columns = 5 })\n'
+    'local sheet, names = al.data.augment.gallery(photo,\n'
+    .. '  { side = 150, columns = 5, seed = 4 })\n'
     .. 'al.image.save("augment.png", sheet)', lua)
   out[#out + 1] = "<h2>Pictures</h2>"
   local grid = al.image.grid({ photo, al.image.rotate(photo, 20), al.image.to_gray(photo),
