@@ -5,11 +5,12 @@ local function run(command, input)
   local file = assert(io.open(path, "w"))
   file:write(input)
   file:close()
-  local p = io.popen(command .. " < " .. path .. " 2>&1")
-  local out = p:read("a")
-  local ok = p:close()
+  -- LuaJIT's close does not tell a command that failed: the shell prints it
+  local p = io.popen(("( %s ) < %s 2>&1; echo ' '$?"):format(command, path))
+  local out, status = p:read("*a"):match "^(.*) (%d+)\n$"
+  p:close()
   os.remove(path)
-  return out, ok
+  return out, status == "0"
 end
 
 -- The bodies of the fenced blocks whose fence says `kind`.
