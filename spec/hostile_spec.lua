@@ -487,6 +487,11 @@ describe("a file that is not what its name says", function()
       end
     end
     refuses(function() al.io.weights(write(tmp ".pth", "")) end, "is empty, and so no PyTorch checkpoint")
+    refuses(function() al.load(write(tmp ".mstar", "")) end, "is empty, and so no MSTAR chip")
+    refuses(function() al.load(write(tmp ".svs", "")) end, "is empty, and so no slide that al.load takes: al.io.slide does")
+    if al.version().plugins.segy then
+      refuses(function() al.load(write(tmp ".sgy", "short")) end, "no SEG.Y file")
+    end
     refuses(function() al.load(write(tmp ".npy", "not an array at all")) end, "is no npy array")
     -- safetensors under any name is read
     local path = tmp ".safetensors"

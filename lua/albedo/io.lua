@@ -308,9 +308,10 @@ end
 local CALLED = {
   npy = "npy array", npz = "npz archive", pth = "PyTorch checkpoint", dcm = "DICOM file",
   nii = "NIfTI file", idx = "IDX file", gz = "gzip file", csv = "CSV table",
+  mstar = "MSTAR chip", svs = "slide that al.load takes: al.io.slide does",
   png = "picture that al.load takes: al.image.load does",
 }
-CALLED.pt = CALLED.pth
+CALLED.pt, CALLED.ndpi, CALLED.mrxs = CALLED.pth, CALLED.svs, CALLED.svs
 for _, ending in ipairs { "jpg", "jpeg", "bmp", "pgm", "ppm", "pnm", "tif", "tiff" } do
   CALLED[ending] = CALLED.png
 end

@@ -58,6 +58,7 @@ function segy.segy(path, opts)
     { inline = 189, crossline = 193, offset = 37, fill = 0, max_bytes = 4000000000 },
     { "traces" })
   local lib = optional.open "segy"
+  if bytes.size(path) < 3600 then fail(path, "no SEG-Y file") end
   local sizes = lib.segy_sizes(path):totable()
   local traces, samples, format = sizes[1], sizes[2], FORMATS[sizes[3]]
   local first, count = 1, traces
