@@ -1,21 +1,20 @@
 /* memory.c: every byte of tensor memory comes from here.
  *
- * Blocks are rounded up to size classes (four a power of two, 16 from 1 MiB on: at most a
- * quarter or a 16th is lost) and freed blocks wait in their class's list: a reused block costs
- * no page fault. Blocks from 1 MiB on are mapped directly. What waits is bounded: before a
- * fresh block would lift live + waiting bytes above the highest live amount seen plus 16 MiB,
- * waiting blocks of the largest classes go back to the system.
+ * Blocks below 1 MiB are rounded up to size classes (four a power of two: at most a quarter is
+ * lost) and freed blocks wait in their class's list: a reused block costs no page fault. Larger
+ * ones are cut from regions, see arena.c. What waits is bounded: before live + waiting bytes
+ * rise above the highest live amount seen plus 16 MiB, waiting pages go back to the system,
+ * those of large blocks first.
  *
  * Each block is preceded by its header and by 64 bytes for its owner (a storage stands there),
  * so data is 64-byte aligned. One lock guards the lists; it is held for a few instructions
  * only. */
-#include "memory.h"
+#include "arena.h"
 #include "internal.h"
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* AddressSanitizer sees what was asked for, not what the class holds, and nothing that waits.
  */
@@ -27,24 +26,12 @@
 #endif
 
 enum {
-  HEADER = 64 + AL_OWNER_ROOM,
-  FINE = 14, /* log2 of the units from which classes are fine */
-  COARSE = 8 + 4 * (FINE - 3),
-  CLASSES = COARSE + 16 * 28,
-  NEAR = 3, /* larger classes that serve as well */
-  MAPPED = 1 << 20,
-  HUGE = 4 << 20,
+  CLASSES = 8 + 4 * 11,
+  LARGEST = ARENA_FROM / 8 * 7, /* the last class below the arena's blocks */
   SLACK = 16 << 20,
   SLAB = 16 << 10,
   SMALL = 1 << 10
 };
-
-typedef struct block {
-  struct block *next;
-  size_t size; /* of the class, without header */
-  int class_;
-  uint16_t tag; /* whose block it is, while somebody looks; 0: nobody's */
-} block;
 
 static atomic_flag busy = ATOMIC_FLAG_INIT;
 static block *waiting[CLASSES];
@@ -63,7 +50,7 @@ static void lock(void) {
 static void unlock(void) { atomic_flag_clear_explicit(&busy, memory_order_release); }
 
 /* Class and its size of a request: units of 64 bytes, exact up to 8, then four steps a
- * doubling, or 16. */
+ * doubling. */
 static int class_of(size_t bytes, size_t *size) {
   size_t units = bytes / 64 + (bytes % 64 != 0);
   if (units <= 8) {
@@ -72,11 +59,9 @@ static int class_of(size_t bytes, size_t *size) {
     return (int)units - 1;
   }
   int log = 63 - __builtin_clzll(units);
-  bool fine = log >= FINE;
-  size_t step = (size_t)1 << (log - (fine ? 4 : 2)),
-         above = (units - ((size_t)1 << log) + step - 1) / step;
+  size_t step = (size_t)1 << (log - 2), above = (units - ((size_t)1 << log) + step - 1) / step;
   *size = (((size_t)1 << log) + above * step) * 64;
-  return (fine ? COARSE + 16 * (log - FINE) : 8 + 4 * (log - 3)) + (int)above - 1;
+  return 8 + 4 * (log - 3) + (int)above - 1;
 }
 
 /* True when fault injection wants this allocation to fail. */
@@ -90,18 +75,6 @@ static bool fault(void) {
 void al_fault_after(int64_t n, int64_t count) {
   atomic_store(&fault_n, n);
   atomic_store(&fault_count, n > 0 ? count : 0);
-}
-
-static block *system_block(size_t size) {
-  void *p;
-  if (size >= MAPPED) {
-    p = mmap(NULL, size + HEADER, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return NULL;
-    if (size >= HUGE) madvise(p, size + HEADER, MADV_HUGEPAGE);
-  } else {
-    p = aligned_alloc(64, size + HEADER);
-  }
-  return p;
 }
 
 /* Small blocks are cut from slabs, which stay: a slab's blocks, beyond the first, go straight
@@ -124,22 +97,24 @@ static block *cut_slab(size_t size, int k) {
   return first;
 }
 
-static void give_back(block *b) {
-  ASAN_UNPOISON_MEMORY_REGION((char *)b + HEADER, b->size);
-  if (b->size >= MAPPED) munmap(b, b->size + HEADER);
-  else free(b);
-}
-
-/* Called with the lock held: frees waiting blocks, largest classes first, until at most `keep`
- * bytes wait. */
+/* With the lock held: gives waiting blocks back, the largest first, until at most `keep` bytes
+ * wait. */
 static void trim_to(int64_t keep) {
-  for (int k = CLASSES - 1; k >= 0 && cached > keep; k--)
-    while (waiting[k] && waiting[k]->size > SMALL && cached > keep) {
+  al_arena_trim(keep > cached ? keep - cached : 0);
+  for (int k = CLASSES - 1; k >= 0 && cached + al_arena_resident() > keep; k--)
+    while (waiting[k] && waiting[k]->size > SMALL && cached + al_arena_resident() > keep) {
       block *b = waiting[k];
       waiting[k] = b->next;
       cached -= (int64_t)b->size;
-      give_back(b);
+      ASAN_UNPOISON_MEMORY_REGION((char *)b + HEADER, b->size);
+      free(b);
     }
+}
+
+/* With the lock held, before `size` more bytes live: what waits keeps within its bound. */
+static void make_room(size_t size) {
+  int64_t all = live + (int64_t)size, keep = (all > peak ? all : peak) + SLACK - all;
+  if (cached + al_arena_resident() > keep) trim_to(keep);
 }
 
 void al_memory_trim(void) {
@@ -155,19 +130,6 @@ static void *no_memory(size_t bytes) {
   return NULL;
 }
 
-/* Makes room for `size` fresh bytes, then asks the system, giving it all that waits when it
- * refuses. */
-static block *fresh_block(size_t size) {
-  lock();
-  int64_t all = live + (int64_t)size, high = all > peak ? all : peak;
-  if (cached > high + SLACK - all) trim_to(high + SLACK - all);
-  unlock();
-  block *b = system_block(size);
-  if (b) return b;
-  al_memory_trim();
-  return system_block(size);
-}
-
 static void count_live(const block *b, int64_t size) { /* with the lock held */
   int64_t now = atomic_load_explicit(&live, memory_order_relaxed) + size;
   atomic_store_explicit(&live, now, memory_order_relaxed);
@@ -177,32 +139,53 @@ static void count_live(const block *b, int64_t size) { /* with the lock held */
   if (tagging) memcpy(at_peak, held, sizeof held);
 }
 
-void *al_alloc(size_t bytes) {
+/* A waiting block of the class, or a fresh one. */
+static block *take_small(size_t bytes) {
   size_t size;
-  if (bytes > (size_t)1 << 46 || fault()) return no_memory(bytes);
   int k = class_of(bytes, &size);
   lock();
-  for (int last = k >= COARSE ? k + NEAR : k; k < last && !waiting[k]; k++) {}
   block *b = waiting[k];
   if (b) {
     waiting[k] = b->next;
-    cached -= (int64_t)b->size;
+    cached -= (int64_t)size;
+    b->tag = al_here.tag;
+    count_live(b, (int64_t)size);
+  } else if (size > SMALL) {
+    make_room(size);
+  }
+  unlock();
+  if (b) return b;
+  b = size <= SMALL ? cut_slab(size, k) : aligned_alloc(64, size + HEADER);
+  if (!b) return NULL;
+  *b = (block){.size = size, .class_ = k, .tag = al_here.tag};
+  lock();
+  count_live(b, (int64_t)size);
+  unlock();
+  return b;
+}
+
+static block *take_large(size_t bytes) {
+  lock();
+  block *b = al_arena_take(bytes);
+  if (!b && al_arena_grow(bytes)) b = al_arena_take(bytes);
+  if (b) {
+    make_room(b->size);
     b->tag = al_here.tag;
     count_live(b, (int64_t)b->size);
   }
   unlock();
-  if (!b) {
-    k = class_of(bytes, &size);
-    if (!(b = size <= SMALL ? cut_slab(size, k) : fresh_block(size))) return no_memory(bytes);
-    b->size = size;
-    b->class_ = k;
-    b->tag = al_here.tag;
-    lock();
-    count_live(b, (int64_t)size);
-    unlock();
+  return b;
+}
+
+void *al_alloc(size_t bytes) {
+  if (bytes > (size_t)1 << 46 || fault()) return no_memory(bytes);
+  block *(*take)(size_t) = bytes <= LARGEST ? take_small : take_large, *b = take(bytes);
+  if (!b) { /* everything that waits goes back, then once more */
+    al_memory_trim();
+    if (!(b = take(bytes))) return no_memory(bytes);
   }
   atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed);
-  ASAN_POISON_MEMORY_REGION((char *)b + HEADER, size);
+  ASAN_POISON_MEMORY_REGION((char *)b + HEADER, b->size);
   ASAN_UNPOISON_MEMORY_REGION((char *)b + HEADER, bytes);
   return (char *)b + HEADER;
 }
@@ -213,10 +196,14 @@ void al_release(void *p) {
   atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
   ASAN_POISON_MEMORY_REGION(p, b->size);
   lock();
-  b->next = waiting[b->class_];
-  waiting[b->class_] = b;
   count_live(b, -(int64_t)b->size);
-  cached += (int64_t)b->size;
+  if (b->size >= ARENA_FROM) {
+    al_arena_give(b);
+  } else {
+    b->next = waiting[b->class_];
+    waiting[b->class_] = b;
+    cached += (int64_t)b->size;
+  }
   unlock();
 }
 
@@ -237,7 +224,7 @@ int64_t al_live_bytes(void) { return atomic_load_explicit(&live, memory_order_re
 
 al_memory_info al_memory(void) {
   lock();
-  al_memory_info m = {live, cached, peak, blocks};
+  al_memory_info m = {live, cached + al_arena_resident(), peak, blocks};
   unlock();
   return m;
 }
