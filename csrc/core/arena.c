@@ -1,10 +1,10 @@
 /* arena.c: large blocks, cut from regions of the system's memory and joined again.
  *
  * A region is one mapping, filled without gaps by blocks in address order and a closing header
- * of size 0 that is never free. No two neighbours are both free. Free blocks of at least 1 MiB
- * stand in the list of their class, by the size rounded down: 16 classes a doubling. A request
- * takes the best fit of its own class, else any block of the next class that has one (after
- * Masmano et al., TLSF, ECRTS 2004). What is cut off is free again.
+ * of size 0 that is never free. No two neighbours are both free. Free blocks stand in the list
+ * of their class, by the size rounded down: 16 classes a doubling. A request takes the best fit
+ * of its own class, else any block of the next class that has one (after Masmano et al., TLSF,
+ * ECRTS 2004). What is cut off is free again.
  *
  * A region's pages come when they are first written, in huge pages where the system has them.
  * `resident` bounds how much of a free block holds pages, so that what waits can be counted and
@@ -21,8 +21,8 @@
 #endif
 
 enum {
-  FROM_LOG = 20,
-  CLASSES = 16 * 28,
+  FROM_LOG = 11, /* what is cut off has at least a page less a header */
+  CLASSES = 16 * 37,
   HUGE_PAGE = 2 << 20,
   LEAST = 8 << 20, /* bytes of the first region; others are a quarter of what is mapped */
   MOST = 128 << 20
@@ -42,7 +42,6 @@ static block *after(const block *b) { return (block *)(void *)((char *)b + HEADE
 static void list(block *b) {
   b->free = true;
   resident += (int64_t)b->resident;
-  if (b->size < ARENA_FROM) return;
   int k = class_below(b->size);
   b->previous = NULL;
   if ((b->next = lists[k])) b->next->previous = b;
@@ -52,7 +51,6 @@ static void list(block *b) {
 static void unlist(block *b) {
   b->free = false;
   resident -= (int64_t)b->resident;
-  if (b->size < ARENA_FROM) return;
   if (b->next) b->next->previous = b->previous;
   if (b->previous) b->previous->next = b->next;
   else lists[class_below(b->size)] = b->next;
@@ -131,11 +129,13 @@ static void *map(size_t *bytes, size_t least) {
   return p + skip;
 }
 
+/* A page of its own for the closing header: written in a huge page it would bring all of it. */
 bool al_arena_grow(size_t bytes) {
   size_t least = rounded(bytes) + HEADER + ARENA_STEP, quarter = (size_t)mapped / 4,
          all = quarter < LEAST  ? LEAST
-               : quarter < MOST ? quarter & ~(size_t)(HUGE_PAGE - 1)
+               : quarter < MOST ? quarter
                                 : MOST;
+  all = (all & ~(size_t)(HUGE_PAGE - 1)) + ARENA_STEP;
   if (all < least) all = least;
   char *p = map(&all, least);
   if (!p) return false;
@@ -153,31 +153,37 @@ static void unmap(block *b) {
   munmap(b, all);
 }
 
-/* Whole pages of `step` bytes; false: the block holds none. */
-static bool give_pages(block *b, size_t step) {
+/* Whole pages of `step` bytes. */
+static void give_pages(block *b, size_t step) {
   uintptr_t from = ((uintptr_t)b + HEADER + step - 1) & ~(step - 1),
             to = (uintptr_t)after(b) & ~(step - 1);
-  if (from >= to) return false;
+  if (from >= to) return;
   madvise((void *)from, to - from, MADV_DONTNEED);
   size_t left = b->size - (to - from);
   if (left < b->resident) {
     resident -= (int64_t)(b->resident - left);
     b->resident = left;
   }
-  return true;
 }
 
-void al_arena_trim(int64_t keep) {
-  for (int k = CLASSES - 1; k >= 0 && (!keep || resident > keep); k--)
-    for (block *b = lists[k], *next; b && (!keep || resident > keep); b = next) {
+/* From the largest on, while more than `keep` bytes are resident. */
+static void give_while_above(int64_t keep, size_t step) {
+  for (int k = CLASSES - 1; k >= 0 && resident > keep; k--)
+    for (block *b = lists[k], *next; b && resident > keep; b = next) {
       next = b->next;
       if (!b->before && !after(b)->size) {
         unlist(b);
         unmap(b);
       } else if (b->resident) {
-        give_pages(b, keep ? HUGE_PAGE : ARENA_STEP);
+        give_pages(b, step);
       }
     }
+}
+
+/* Huge pages stay whole as long as that is enough. */
+void al_arena_trim(int64_t keep) {
+  give_while_above(keep, HUGE_PAGE);
+  give_while_above(keep, ARENA_STEP);
 }
 
 int64_t al_arena_resident(void) { return resident; }

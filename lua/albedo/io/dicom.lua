@@ -208,8 +208,8 @@ local function rle(path, data, a)
   if planes ~= a.SamplesPerPixel * width or planes > 15 then
     fail(path, "damaged DICOM: RLE of %.0f planes", planes)
   end
-  local out, n = {}, a.Rows * a.Columns
-  for s = 0, a.SamplesPerPixel - 1 do
+  local n = a.Rows * a.Columns
+  local function sample(s)
     local parts = {} -- the lowest byte first
     for k = 1, width do
       local place = s * width + k
@@ -221,10 +221,12 @@ local function rle(path, data, a)
       parts[width + 1 - k] =
         al.unpack_bits(data:narrow(1, math.floor(at) + 1, math.floor(last - at)), n)
     end
-    out[s + 1] = al.block_decode(al.stack(parts, 2):reshape(-1), 0, whole_of(a),
-      { a.Rows, a.Columns })
+    return al.block_decode(al.stack(parts, 2):reshape(-1), 0, whole_of(a),
+      { 1, a.Rows, a.Columns })
   end
-  return al.stack(out, 1)
+  local out = {}
+  for s = 1, a.SamplesPerPixel do out[s] = al.scope(sample, s - 1) end
+  return #out == 1 and out[1] or al.cat(out, 1)
 end
 
 local function by_jpeg(_, data, a)
